@@ -1,0 +1,102 @@
+"""Cloud-free Sentinel-2 from STAC: lazy cubes, masks, mosaics.
+
+The front door. Names are imported when they are first used, so that ``import eocube`` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "EARTH_SEARCH": "catalogs",
+    "EARTH_SEARCH_C1": "catalogs",
+    "PLANETARY_COMPUTER": "catalogs",
+    "BandError": "errors",
+    "Catalog": "catalogs",
+    "Count": "reducers",
+    "EocubeError": "errors",
+    "InputError": "errors",
+    "Mean": "reducers",
+    "Median": "reducers",
+    "NoItemsError": "errors",
+    "Percentile": "reducers",
+    "Pixels": "pixels",
+    "Plan": "plans",
+    "ReadError": "errors",
+    "SCLMask": "masks",
+    "area": "areas",
+    "composite": "composites",
+    "grid_for": "grids",
+    "load": "cubes",
+    "mask": "masks",
+    "ndvi": "indices",
+    "plan": "plans",
+    "search": "queries",
+    "write_cog": "writers",
+    "write_zarr": "writers",
+}
+
+__all__ = [
+    "EARTH_SEARCH",
+    "EARTH_SEARCH_C1",
+    "PLANETARY_COMPUTER",
+    "BandError",
+    "Catalog",
+    "Count",
+    "EocubeError",
+    "InputError",
+    "Mean",
+    "Median",
+    "NoItemsError",
+    "Percentile",
+    "Pixels",
+    "Plan",
+    "ReadError",
+    "SCLMask",
+    "area",
+    "composite",
+    "errors",
+    "grid_for",
+    "load",
+    "mask",
+    "ndvi",
+    "plan",
+    "sample",
+    "search",
+    "write_cog",
+    "write_zarr",
+]
+
+if TYPE_CHECKING:
+    from . import errors, sample
+    from .areas import area
+    from .catalogs import EARTH_SEARCH, EARTH_SEARCH_C1, PLANETARY_COMPUTER, Catalog
+    from .composites import composite
+    from .cubes import load
+    from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError
+    from .grids import grid_for
+    from .indices import ndvi
+    from .masks import SCLMask, mask
+    from .pixels import Pixels
+    from .plans import Plan, plan
+    from .queries import search
+    from .reducers import Count, Mean, Median, Percentile
+    from .writers import write_cog, write_zarr
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    elif name in ("errors", "sample"):
+        found = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,137 @@
+"""Catalogs as values: where to ask, what the assets are called, how hrefs are signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from .errors import ItemsError
+from .sentinel2 import BANDS
+
+OffsetRule = Literal["baseline", "boa_flag", "metadata"]
+
+BOA_FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+"""Properties by which Earth Search (v1, v0) says that the offset is already in the pixels."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Where to find Items and how to read what they say.
+
+    A catalog is a value, not a class to inherit from: make your own with one call, or change one
+    with :func:`dataclasses.replace`.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in messages and on the command line.
+    url : str
+        Root of a STAC API, or a path: a folder of Items, an ItemCollection file, a static catalog.
+    collection : str
+        The collection to search; empty for a local catalog that is searched whole.
+    assets : mapping of str to str
+        Common band name to asset key.
+    offsets : {"baseline", "boa_flag", "metadata"}
+        Where the radiometric offset is read from. ``baseline``: -1000 from processing baseline
+        04.00 on (Planetary Computer, whose data are never harmonised). ``boa_flag``: as
+        ``baseline``, unless ``earthsearch:boa_offset_applied`` says that it has been applied
+        (Earth Search v1). ``metadata``: the offset of ``raster:bands`` or ``bands``.
+    signer : {"", "planetary-computer"}
+        How hrefs are signed when a file is opened.
+    """
+
+    name: str
+    url: str
+    collection: str = ""
+    assets: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    offsets: OffsetRule = "metadata"
+    signer: Literal["", "planetary-computer"] = ""
+
+    def at(self, url: str) -> Catalog:
+        """Return the same catalog at another place: a mirror, a local copy."""
+        return replace(self, url=str(url))
+
+
+_COMMON = {name: name for name in BANDS}
+_ESA = {name: band.esa for name, band in BANDS.items()}
+_CDSE = {
+    name: f"{band.esa}_{10 if name in ('aot', 'wvp') else int(band.resolution)}m"
+    for name, band in BANDS.items()
+}
+
+EARTH_SEARCH = Catalog(
+    "earth-search",
+    "https://earth-search.aws.element84.com/v1",
+    "sentinel-2-l2a",
+    _COMMON,
+    offsets="boa_flag",
+)
+"""Element 84's Earth Search v1: Sentinel-2 L2A as COGs on AWS, no account needed."""
+
+EARTH_SEARCH_C1 = Catalog(
+    "earth-search-c1",
+    "https://earth-search.aws.element84.com/v1",
+    "sentinel-2-c1-l2a",
+    _COMMON,
+    offsets="metadata",
+)
+"""Earth Search v1, the reprocessed Collection 1, with Sen2Cor's cloud and snow probabilities."""
+
+PLANETARY_COMPUTER = Catalog(
+    "planetary-computer",
+    "https://planetarycomputer.microsoft.com/api/stac/v1",
+    "sentinel-2-l2a",
+    _ESA,
+    offsets="baseline",
+    signer="planetary-computer",
+)
+"""Microsoft's Planetary Computer: Sentinel-2 L2A as COGs on Azure, signed with short-lived tokens."""
+
+CATALOGS: dict[str, Catalog] = {
+    catalog.name: catalog for catalog in (EARTH_SEARCH, EARTH_SEARCH_C1, PLANETARY_COMPUTER)
+}
+"""The known catalogs by name, as the command line takes them."""
+
+_EARTH_SEARCH_V0 = Catalog("earth-search-v0", "", "sentinel-s2-l2a-cogs", _ESA, "boa_flag")
+_CDSE_LAYOUT = Catalog("cdse", "", "sentinel-2-l2a", _CDSE, "metadata")
+
+
+def recognise(item: Mapping[str, Any]) -> Catalog:
+    """Tell from an Item alone which catalog's names and rules it follows.
+
+    Parameters
+    ----------
+    item : mapping
+        A STAC Item as a dict.
+
+    Returns
+    -------
+    Catalog
+        One of the known layouts. Decided by asset names first, then by what the properties say
+        of the offset; never by dates.
+
+    Raises
+    ------
+    ItemsError
+        If the assets bear names of no known layout.
+    """
+    assets, properties = item.get("assets", {}), item.get("properties", {})
+    if any(key in assets for key in ("blue", "green", "red", "nir", "scl")):
+        return _element84(item)
+    if any(key in assets for key in ("B04_10m", "SCL_20m")):
+        return _CDSE_LAYOUT
+    if any(key in assets for key in ("B02", "B03", "B04", "B08", "SCL")):
+        v0 = any(key.startswith("sentinel:") for key in properties)
+        return _EARTH_SEARCH_V0 if v0 else PLANETARY_COMPUTER
+    raise ItemsError(
+        f"Item {item.get('id')!r} has assets that no known layout of Sentinel-2 bears: "
+        f"{', '.join(list(assets)[:12]) or 'none at all'}. Rename them to common names (red, nir, "
+        "scl) or ESA's (B04, B08, SCL), or search with a Catalog whose `assets` maps them."
+    )
+
+
+def _element84(item: Mapping[str, Any]) -> Catalog:
+    """Tell those with common names apart: Earth Search's ``sentinel-2-l2a`` needs its flag."""
+    flagged = any(flag in item.get("properties", {}) for flag in BOA_FLAGS)
+    return EARTH_SEARCH if flagged or item.get("collection") == "sentinel-2-l2a" else EARTH_SEARCH_C1
