@@ -1,0 +1,191 @@
+"""Cutting a window of the output out of a file's pixels.
+
+Exact and independent of the window: the coordinates of every output pixel are computed, not
+approximated, so that two windows of one grid always agree where they meet. Nearest and bilinear
+follow GDAL's warper (`gdalwarpkernel.cpp`, GWKNearest and GWKBilinearResample4Sample): nearest is
+the pixel a point falls into; bilinear weighs the valid ones of the four around the point, and
+gives a value only where the pixel it falls into is valid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from ..grids import pixel_coordinates
+
+_SAME = 1e-6  # of a pixel
+_METHODS = ("nearest", "bilinear")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a window of the output is taken from a file.
+
+    Attributes
+    ----------
+    rows, columns : float64 arrays
+        Where the output's pixel centres lie in the file's pixels; (y, 1) and (1, x), or (y, x).
+    window : tuple of int
+        First and one past last row, first and one past last column to be read; empty if the file
+        does not reach.
+    method : str
+        Resampling, never ``auto``.
+    """
+
+    rows: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    window: tuple[int, int, int, int]
+    method: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether the file does not touch the window at all."""
+        top, bottom, left, right = self.window
+        return top >= bottom or left >= right
+
+    def take(self, block: NDArray[Any], nodata: int) -> NDArray[Any]:
+        """Return the output window from the pixels that were read (``window`` of the file)."""
+        rows, columns = self.rows - self.window[0], self.columns - self.window[2]
+        if self.method == "nearest":
+            return _nearest(block, rows, columns, nodata)
+        return _bilinear(block, rows, columns, nodata)
+
+
+def cut(src: GeoBox, dst: GeoBox, resampling: str) -> Cut:
+    """Plan how ``dst`` is taken from a file with the grid ``src``."""
+    method = resampling
+    if resampling == "auto":
+        method = "nearest" if nests(src, dst) else "bilinear"
+    rows, columns = _coordinates(src, dst)
+    rim = 0.0 if method == "nearest" else 1.0 if method == "bilinear" else 4 * max(1, scale(src, dst))
+    window = (*_span(rows, src.shape[0], rim), *_span(columns, src.shape[1], rim))
+    return Cut(rows, columns, window, method)
+
+
+def nests(src: GeoBox, dst: GeoBox) -> bool:
+    """Whether the output shares the file's lattice, or each of its pixels lies within one."""
+    if src.crs != dst.crs:
+        return False
+    ratio = src.affine.a / dst.affine.a
+    whole = round(ratio)
+    if whole < 1 or abs(ratio - whole) > _SAME or abs(src.affine.a + src.affine.e) > _SAME:
+        return False
+    shift_x = (src.affine.c - dst.affine.c) / dst.affine.a
+    shift_y = (src.affine.f - dst.affine.f) / dst.affine.e
+    return abs(shift_x - round(shift_x)) < 1e-3 and abs(shift_y - round(shift_y)) < 1e-3
+
+
+def scale(src: GeoBox, dst: GeoBox) -> float:
+    """Size of an output pixel in pixels of the file, measured in the middle of the file.
+
+    Of the file, not of the window: windows of one grid must choose the same overview.
+    """
+    if src.crs == dst.crs:
+        return float(min(abs(dst.affine.a / src.affine.a), abs(dst.affine.e / src.affine.e)))
+    return _scale_across(src, dst.crs, (dst.affine.a, dst.affine.e))
+
+
+@lru_cache(maxsize=256)
+def _scale_across(src: GeoBox, crs: Any, pixel: tuple[float, float]) -> float:
+    from pyproj import Transformer
+
+    height, width = src.shape
+    x, y = src.affine * (width / 2, height / 2)
+    forth = Transformer.from_crs(src.crs.proj, crs.proj, always_xy=True)  # type: ignore[union-attr]
+    back = Transformer.from_crs(crs.proj, src.crs.proj, always_xy=True)  # type: ignore[union-attr]
+    cx, cy = forth.transform(x, y)
+    px, py = back.transform([cx, cx + pixel[0], cx], [cy, cy, cy + pixel[1]])
+    across = np.hypot(px[1] - px[0], py[1] - py[0])
+    down = np.hypot(px[2] - px[0], py[2] - py[0])
+    return float(min(across, down) / src.affine.a)
+
+
+@lru_cache(maxsize=4)
+def _coordinates_across(
+    src: GeoBox, dst: GeoBox
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Across two CRSs they cost a projection per pixel; all dates and bands of a window share them."""
+    return pixel_coordinates(src, dst)
+
+
+def _coordinates(src: GeoBox, dst: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return pixel_coordinates(src, dst) if src.crs == dst.crs else _coordinates_across(src, dst)
+
+
+def _span(coordinates: NDArray[np.float64], size: int, rim: float) -> tuple[int, int]:
+    finite = coordinates[np.isfinite(coordinates)]
+    if finite.size == 0:
+        return 0, 0
+    first = int(np.floor(finite.min() + _SAME - rim))
+    last = int(np.floor(finite.max() + _SAME + rim)) + 1
+    return max(first, 0), min(max(last, 0), size)
+
+
+def _nearest(
+    block: NDArray[Any], rows: NDArray[np.float64], columns: NDArray[np.float64], nodata: int
+) -> NDArray[Any]:
+    (r, r_in), (c, c_in) = _pixel(rows, block.shape[0]), _pixel(columns, block.shape[1])
+    if rows.shape[1] == 1 and columns.shape[0] == 1:
+        r, c, r_in, c_in = r.ravel(), c.ravel(), r_in.ravel(), c_in.ravel()
+        out = np.full((r.size, c.size), nodata, dtype=block.dtype)
+        if r_in.any() and c_in.any():
+            inside = np.ix_(r_in, c_in)
+            out[inside] = block.take(r[r_in], axis=0).take(c[c_in], axis=1)
+        return out
+    return np.where(r_in & c_in, block[r, c], np.asarray(nodata, dtype=block.dtype))
+
+
+def _pixel(
+    coordinates: NDArray[np.float64], size: int
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the pixel each point falls into, clipped, and whether it lies inside."""
+    with np.errstate(invalid="ignore"):
+        index = np.floor(np.where(np.isfinite(coordinates), coordinates, -1) + _SAME).astype(np.intp)
+    return np.clip(index, 0, size - 1), (index >= 0) & (index < size)
+
+
+def _bilinear(
+    block: NDArray[Any], rows: NDArray[np.float64], columns: NDArray[np.float64], nodata: int
+) -> NDArray[Any]:
+    valid = block != nodata
+    value = np.where(valid, block, 0).astype(np.float64)
+    total = _weighted(value, rows, columns)
+    weight = _weighted(valid.astype(np.float64), rows, columns)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(weight == 1, total, total / weight)
+    here = _nearest(block, rows, columns, nodata) != nodata
+    # A valid pixel may not round to the number that means no data (GDAL: avoid nodata).
+    rounded = np.floor(np.where(here, mean, 0) + 0.5)
+    rounded = np.where(rounded == nodata, nodata + 1, rounded) if nodata == 0 else rounded
+    return np.where(here, rounded, nodata).astype(block.dtype)
+
+
+def _weighted(
+    values: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum of the four pixels around each point times their weights; outside counts as 0."""
+    padded = np.pad(values, 1)
+    (r0, wr), (c0, wc) = _corner(rows, values.shape[0]), _corner(columns, values.shape[1])
+    if rows.shape[1] == 1 and columns.shape[0] == 1:
+        r, c = r0.ravel(), c0.ravel()
+        down = padded.take(r, axis=0) * (1 - wr) + padded.take(r + 1, axis=0) * wr
+        return np.asarray(down.take(c, axis=1) * (1 - wc) + down.take(c + 1, axis=1) * wc)
+    upper = padded[r0, c0] * (1 - wc) + padded[r0, c0 + 1] * wc
+    lower = padded[r0 + 1, c0] * (1 - wc) + padded[r0 + 1, c0 + 1] * wc
+    return np.asarray(upper * (1 - wr) + lower * wr)
+
+
+def _corner(
+    coordinates: NDArray[np.float64], size: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the upper (left) pixel of the four, in the padded block, and the lower one's weight."""
+    inside = np.where(np.isfinite(coordinates), coordinates, -10)
+    middle = np.clip(inside - 0.5, -1, size - 1e-9)
+    first = np.floor(middle)
+    return (first + 1).astype(np.intp).clip(0, size), middle - first
