@@ -1,0 +1,53 @@
+"""Reducers that count and add: number of clear observations, mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .base import Block, settle, valid
+
+
+@dataclass(frozen=True)
+class Count:
+    """The number of clear observations: dates on which every band has data.
+
+    The result has one band, ``count``, uint16; 0 where there is none.
+    """
+
+    def __call__(self, block: Block) -> Block:
+        """Reduce (time, band, y, x) to (1, y, x)."""
+        return np.asarray(valid(block).all(axis=1).sum(axis=0, dtype=np.uint16)[None])
+
+    def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return ``("count",)``."""
+        return ("count",)
+
+    def dtype_out(self, dtype: np.dtype[Any]) -> np.dtype[Any]:  # noqa: ARG002
+        """Return uint16."""
+        return np.dtype(np.uint16)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of the clear observations, per band, added up in float64."""
+
+    def __call__(self, block: Block) -> Block:
+        """Reduce (time, band, y, x) to (band, y, x)."""
+        total = np.zeros(block.shape[1:], dtype=np.float64)
+        count = np.zeros(block.shape[1:], dtype=np.intp)
+        for values in block:  # date by date: no float64 copy of the block
+            has_data = valid(values)
+            np.add(total, values, out=total, where=has_data)
+            count += has_data
+        return settle(total / np.maximum(count, 1), count, block.dtype)
+
+    def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the bands themselves."""
+        return bands
+
+    def dtype_out(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the dtype itself."""
+        return dtype

@@ -1,0 +1,45 @@
+"""Several reducers in one pass over a block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .base import Block, Reducer
+
+
+@dataclass(frozen=True)
+class Join:
+    """Several reducers, their bands one after the other; names must differ.
+
+    Parameters
+    ----------
+    parts : tuple of Reducer
+    """
+
+    parts: tuple[Reducer, ...]
+
+    def __call__(self, block: Block) -> Block:
+        """Reduce (time, band, y, x) to (all bands out, y, x)."""
+        dtype = self.dtype_out(block.dtype)
+        return np.concatenate([part(block).astype(dtype, copy=False) for part in self.parts])
+
+    def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the bands of all parts."""
+        names = [name for part in self.parts for name in part.bands_out(bands)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InputError(
+                f"{', '.join(map(repr, self.parts))} would all give bands named {', '.join(twice)}: "
+                "make them one composite each."
+            )
+        return tuple(names)
+
+    def dtype_out(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the dtype that holds all parts, float32 for a float32 cube."""
+        parts = [np.dtype(part.dtype_out(dtype)) for part in self.parts]
+        floats = [part for part in parts if part.kind == "f"]
+        return np.result_type(*(floats or parts))

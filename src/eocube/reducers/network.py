@@ -1,0 +1,63 @@
+"""Sorting networks: the same comparisons for every pixel, so that whole arrays are sorted at once.
+
+Batcher's odd-even merge sort (K. E. Batcher, *Sorting networks and their applications*, AFIPS
+1968), for any number of values, pruned to the comparisons that the wanted ranks depend on.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@lru_cache(maxsize=256)
+def comparators(size: int, wanted: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Return the pairs (low, high) to compare in turn so that the wanted ranks come out right.
+
+    Parameters
+    ----------
+    size : int
+        Number of values.
+    wanted : tuple of int
+        Ranks that are needed, 0 being the least.
+    """
+    pairs: list[tuple[int, int]] = []
+    p = 1
+    while p < size:
+        k = p
+        while k >= 1:
+            for j in range(k % p, size - k, 2 * k):
+                pairs += [
+                    (i + j, i + j + k)
+                    for i in range(min(k, size - j - k))
+                    if (i + j) // (2 * p) == (i + j + k) // (2 * p)
+                ]
+            k //= 2
+        p *= 2
+    needed = set(wanted)
+    kept = []
+    for low, high in reversed(pairs):
+        if low in needed or high in needed:
+            needed |= {low, high}
+            kept.append((low, high))
+    return tuple(reversed(kept))
+
+
+def sort_ranks(values: NDArray[Any], wanted: tuple[int, ...]) -> None:
+    """Sort along the first axis, in place, as far as the wanted ranks need it.
+
+    Parameters
+    ----------
+    values : array (n, ...)
+        Without NaN.
+    wanted : tuple of int
+        Ranks that must be right afterwards.
+    """
+    spare = np.empty_like(values[0])
+    for low, high in comparators(len(values), wanted):
+        np.minimum(values[low], values[high], out=spare)
+        np.maximum(values[low], values[high], out=values[high])
+        values[low] = spare
