@@ -1,0 +1,182 @@
+"""Cubes: a plan as a lazy xarray.DataArray, one Dask task per block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import tokenize
+from dask.blockwise import BlockwiseDepDict, blockwise
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from odc.geo.xr import xr_coords
+
+from .errors import InputError
+from .loaders.base import Loader, Resampling
+from .plans import DType, Plan, plan
+from .reading import read_block
+from .sentinel2 import BANDS, SCL_CLASSES
+
+DIMS = ("time", "band", "y", "x")
+
+
+def load(
+    what: Plan | Iterable[Any],
+    grid: GeoBox | None = None,
+    *,
+    bands: str | Iterable[str] | None = None,
+    mask: Any = None,
+    dtype: DType = "float32",
+    resampling: Resampling = "auto",
+    chunk: int | None = None,
+    memory: int | str = "2GB",
+    on_missing: str = "raise",
+    loader: str | Loader = "rio",
+) -> xr.DataArray:
+    """Make a lazy cube of a plan, or of Items as :func:`eocube.plan` takes them.
+
+    Parameters
+    ----------
+    what : Plan or Items
+        With a Plan, nothing else is given.
+    grid, bands, mask, dtype, resampling, chunk, memory, on_missing, loader
+        See :func:`eocube.plan`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (time, band, y, x), lazy; all times and bands of a block are one Dask task.
+        ``float32``: surface reflectance (1), NaN where there is no data or the mask threw it
+        away. ``uint16``: reflectance * 10000, 0 for no data. ``scl`` alone: uint8 classes.
+        Coordinates: time (UTC), band, y, x, spatial_ref; along time ``scene``, ``items``,
+        ``platform``, ``baseline``, ``offset`` (added to the digital numbers; NaN where granules
+        differ), ``sun_azimuth`` and ``sun_elevation`` (degrees).
+
+    Raises
+    ------
+    InputError
+        As :func:`eocube.plan`. When it is computed: ``ReadError`` names the Item, asset and file.
+
+    Examples
+    --------
+    >>> import eocube
+    >>> world = eocube.sample.cached()
+    >>> items = eocube.search(world.items_path)
+    >>> cube = eocube.load(items, world.grid, bands=["red", "nir"], mask=eocube.SCLMask())
+    >>> cube.dims
+    ('time', 'band', 'y', 'x')
+    """
+    if isinstance(what, Plan):
+        if grid is not None or bands is not None or mask is not None:
+            raise InputError("load(plan) takes nothing else: the plan holds grid, bands and mask.")
+        return _cube(what)
+    if grid is None or bands is None:
+        raise InputError("load(items, ...) needs a grid and bands: load(items, grid, bands=['red']).")
+    made = plan(
+        what, grid, bands=bands, mask=mask, dtype=dtype, resampling=resampling, chunk=chunk,
+        memory=memory, on_missing=on_missing, loader=loader,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return _cube(made)
+
+
+def _cube(made: Plan) -> xr.DataArray:
+    classes = made.bands == ("scl",)
+    array = _lazy(made)
+    if classes:
+        array = da.map_blocks(_as_classes, array, dtype=np.uint8)
+    return xr.DataArray(array, dims=DIMS, coords=_coordinates(made), attrs=_attributes(made), name="eocube")
+
+
+def _lazy(made: Plan) -> da.Array:
+    """Build the graph: the plan is one shared key, a task holds its window and nothing else."""
+    shape = (len(made.scenes), len(made.bands), *(int(size) for size in made.grid.shape))
+    rows, columns = made.chunks
+    token = tokenize(made)
+    name, table = f"eocube-{token}", f"eocube-plan-{token}"
+    windows = BlockwiseDepDict(
+        {
+            (0, 0, i, j): (top, top + height, left, left + width)
+            for i, (top, height) in enumerate(zip(_starts(rows), rows, strict=True))
+            for j, (left, width) in enumerate(zip(_starts(columns), columns, strict=True))
+        },
+        numblocks=(1, 1, len(rows), len(columns)),
+    )
+    layer = blockwise(
+        _read, name, "tbyx", table, "", windows, "tbyx", numblocks={table: ()}, concatenate=True
+    )
+    layers = {name: layer, table: MaterializedLayer({(table,): _Shared(made)})}
+    graph = HighLevelGraph(layers, {name: {table}, table: set()})
+    chunks = ((shape[0],), (shape[1],), rows, columns)
+    return da.Array(graph, name, chunks, dtype=made.dtype)
+
+
+class _Shared:
+    """Keeps Dask from looking into the plan for keys."""
+
+    def __init__(self, made: Plan) -> None:
+        self.plan = made
+
+    def __reduce__(self) -> Any:
+        return _Shared, (self.plan,)
+
+
+def _read(shared: _Shared, window: tuple[int, int, int, int]) -> NDArray[Any]:
+    return read_block(shared.plan, window)
+
+
+def _as_classes(block: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray(np.nan_to_num(block, nan=0), dtype=np.uint8)
+
+
+def _starts(sizes: tuple[int, ...]) -> list[int]:
+    return [0, *np.cumsum(sizes)[:-1].tolist()]
+
+
+def _coordinates(made: Plan) -> dict[str, Any]:
+    scenes = made.scenes
+
+    def along(values: list[Any], **attrs: Any) -> tuple[str, NDArray[Any], dict[str, Any]]:
+        return ("time", np.asarray(values), attrs)
+
+    times = np.array([scene.time.replace(tzinfo=None) for scene in scenes], dtype="datetime64[ns]")
+    return {
+        "time": ("time", times, {"standard_name": "time", "long_name": "sensing time (UTC)"}),
+        "band": ("band", np.asarray(made.bands)),
+        **{str(name): found for name, found in xr_coords(made.grid, dims=("y", "x")).items()},
+        "scene": along([scene.id for scene in scenes]),
+        "items": along([" ".join(g.id for g in scene.granules) for scene in scenes]),
+        "platform": along([scene.platform for scene in scenes]),
+        "baseline": along([scene.baseline for scene in scenes]),
+        "offset": along([scene.offset for scene in scenes], long_name="added to the digital numbers"),
+        "sun_azimuth": along(
+            [scene.sun_azimuth for scene in scenes], units="degree", standard_name="solar_azimuth_angle"
+        ),
+        "sun_elevation": along(
+            [scene.sun_elevation for scene in scenes], units="degree", standard_name="solar_elevation_angle"
+        ),
+    }
+
+
+def _attributes(made: Plan) -> dict[str, Any]:
+    found: dict[str, Any] = {"grid_mapping": "spatial_ref", "mask": repr(made.mask)}
+    if any(BANDS[band].kind == "reflectance" for band in made.bands):
+        found |= {"long_name": "surface reflectance", "units": "1"}
+        if made.dtype == "uint16":
+            found |= {"nodata": 0, "reflectance_scale": 1e-4}
+    if made.bands == ("scl",):
+        found["nodata"] = 0
+    if "scl" in made.bands:
+        found |= {
+            "flag_band": "scl",
+            "flag_values": list(SCL_CLASSES.values()),
+            "flag_meanings": " ".join(SCL_CLASSES),
+        }
+    if made.twins:
+        found["left_out"] = list(made.twins)
+    if made.skipped:
+        found["skipped"] = list(made.skipped)
+    return found

@@ -1,0 +1,72 @@
+"""How a plan shows itself, as text and as HTML."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from .errors import shorten
+
+if TYPE_CHECKING:
+    from .plans import Plan
+
+
+def lines_of(plan: Plan) -> list[tuple[str, str]]:
+    """Return what a plan says of itself: pairs of a word and its meaning."""
+    cost, grid, need = plan.cost, plan.grid, plan.need
+    rows, columns = grid.shape
+    unit = "degrees" if grid.crs is not None and grid.crs.geographic else "m"
+    granules = sum(len(scene.granules) for scene in plan.scenes)
+    days = sorted({scene.day for scene in plan.scenes})
+    units = "reflectance, NaN = no data" if plan.dtype == "float32" else "reflectance * 10000, 0 = no data"
+    blocks = f"{cost.tasks} of {min(plan.chunk, columns)} x {min(plan.chunk, rows)} px, one task each"
+    found = [
+        ("scenes", f"{len(plan.scenes)} of {granules} Items"),
+        ("dates", f"{len(days)}, {days[0]} to {days[-1]}"),
+        ("grid", f"{columns} x {rows} px of {grid.affine.a:g} {unit}, {grid.crs}"),
+        ("bands", f"{', '.join(plan.bands)} ({plan.dtype}, {units})"),
+        ("mask", "none"),
+        ("chunks", blocks),
+        ("files", f"{cost.files}, about {_size(cost.read_bytes)} to read"),
+        ("memory", f"about {cost.task_bytes / 1e6:,.0f} MB per task (limit {_size(plan.memory)})"),
+        ("loader", f"{plan.loader!r}, resampling {plan.resampling}"),
+    ]
+    if need is not None:
+        rim = f"rim {need.reach:g} m ({cost.rim} px)" if need.reach else "no rim"
+        found[4] = ("mask", f"{plan.mask!r} at {need.resolution:g} m, {rim}")
+    if plan.twins:
+        found.append(("left out", f"reprocessed twins: {shorten(plan.twins, 3)}"))
+    if plan.skipped:
+        found.append(("skipped", f"missing assets: {shorten(plan.skipped, 3)}"))
+    return found
+
+
+def as_text(plan: Plan) -> str:
+    """Return the text form."""
+    body = "\n".join(f"  {word:<9}{meaning}" for word, meaning in lines_of(plan))
+    return f"<eocube.Plan>\n{body}"
+
+
+def as_html(plan: Plan) -> str:
+    """Return the form for notebooks."""
+    rows = "".join(
+        f'<tr><th style="text-align:left">{word}</th>'
+        f'<td style="text-align:left">{html.escape(meaning)}</td></tr>'
+        for word, meaning in lines_of(plan)
+    )
+    dates = "".join(
+        f"<tr><td>{scene.time:%Y-%m-%d %H:%M}</td><td>{html.escape(scene.platform)}</td>"
+        f"<td>{html.escape(scene.baseline)}</td><td>{scene.offset:g}</td>"
+        f'<td style="text-align:left">{html.escape(", ".join(g.id for g in scene.granules))}</td></tr>'
+        for scene in plan.scenes[:200]
+    )
+    more = len(plan.scenes) - 200
+    return (
+        f"<div><b>eocube.Plan</b><table>{rows}</table><details><summary>{len(plan.scenes)} scenes"
+        "</summary><table><tr><th>time (UTC)</th><th>platform</th><th>baseline</th><th>offset</th>"
+        f"<th>Items</th></tr>{dates}</table>{f'and {more} more' if more > 0 else ''}</details></div>"
+    )
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 0.95e8 else f"{count / 1e9:.3f} GB"

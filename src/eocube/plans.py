@@ -1,0 +1,346 @@
+"""Plans: everything about a cube but its pixels, and what they will cost."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import shapely
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
+from shapely.geometry.base import BaseGeometry
+
+from .areas import LONLAT, lonlat
+from .costs import Cost, as_bytes, cost_of, fitting_chunk, task_bytes
+from .descriptions import as_html, as_text
+from .errors import (
+    GridError,
+    InputError,
+    MaskError,
+    MissingAssetError,
+    NoItemsError,
+    TooLargeError,
+    did_you_mean,
+)
+from .grids import check_grid, crs_of, is_utm
+from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
+from .masks.algebra import Need, as_mask, need
+from .scenes import Scene, SceneTable, scenes_of
+from .sentinel2 import band_names
+
+if TYPE_CHECKING:
+    from .granules import Granule
+
+DType = Literal["float32", "uint16"]
+
+_MARGIN = 0.02
+"""Degrees (2 km) by which a footprint is widened before it is believed: they are simplified."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cube before its pixels: scenes, grid, bands, mask, chunks. Made by :func:`plan`.
+
+    Attributes
+    ----------
+    scenes : tuple of Scene
+        One per time step, sorted by time.
+    grid : GeoBox
+        Of the cube.
+    bands : tuple of str
+        Common names.
+    mask : mask or None
+        What is thrown away where a block is read.
+    chunk : int
+        Rows and columns of a block; all times and bands of it are one Dask task.
+    dtype : {"float32", "uint16"}
+    resampling : str
+    loader : Loader
+    memory : int
+        Bytes a task may take.
+    mask_crs : CRS
+        In which masks work: the grid's if it is UTM, else the one of most granules.
+    outlines : tuple of tuple of geometry
+        Where each granule of each scene may have data, in the grid's CRS.
+    twins, skipped : tuple of str
+        Items left out: reprocessed twins; missing assets, when that was asked for.
+    """
+
+    scenes: tuple[Scene, ...] = field(repr=False)
+    grid: GeoBox
+    bands: tuple[str, ...]
+    mask: Any
+    chunk: int
+    dtype: DType
+    resampling: Resampling
+    loader: Loader
+    memory: int
+    mask_crs: CRS
+    outlines: tuple[tuple[BaseGeometry, ...], ...] = field(repr=False)
+    twins: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Heights and widths of the blocks, as Dask writes them."""
+        rows, columns = self.grid.shape
+        return _pieces(int(rows), self.chunk), _pieces(int(columns), self.chunk)
+
+    @property
+    def need(self) -> Need | None:
+        """What the mask needs, at the resolution it will work on; None without a mask."""
+        if self.mask is None:
+            return None
+        wants = need(self.mask)
+        return wants._replace(resolution=_mask_resolution(wants.resolution, self.grid))
+
+    def touching(self, window: GeoBox, margin: float = 0.0) -> list[list[int]]:
+        """Return for each scene the indices of its granules that may have data in a window.
+
+        Parameters
+        ----------
+        window : GeoBox
+            In the grid's CRS.
+        margin : float
+            Width of a rim around it, in units of the CRS.
+        """
+        box = shapely.box(*window.extent.boundingbox.bbox).buffer(margin, join_style="mitre")
+        return [
+            [index for index, outline in enumerate(outlines) if outline.intersects(box)]
+            for outlines in self.outlines
+        ]
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What computing the whole cube once will read and take."""
+        return cost_of(self)
+
+    def __repr__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return (
+            type(self).__name__,
+            tuple((s.id, tuple((g.id, *sorted(x.href for x in g.sources.values())) for g in s.granules),
+                   tuple(sorted((b, o) for g in s.granules for b, o in g.offsets.items())))
+                  for s in self.scenes),
+            (str(self.grid.crs), tuple(self.grid.affine), tuple(self.grid.shape)),
+            self.bands, repr(self.mask), _function_code(self.mask), self.chunk, self.dtype,
+            self.resampling, repr(self.loader), self.skipped,
+        )  # fmt: skip
+
+
+def plan(
+    items: Iterable[Any],
+    grid: GeoBox,
+    *,
+    bands: str | Iterable[str],
+    mask: Any = None,
+    dtype: DType = "float32",
+    resampling: Resampling = "auto",
+    chunk: int | None = None,
+    memory: int | str = "2GB",
+    on_missing: Literal["raise", "skip"] = "raise",
+    loader: str | Loader = "rio",
+) -> Plan:
+    """Plan a cube: which files, on which grid, masked how, in which blocks, at what cost.
+
+    Only metadata is looked at. Print the plan before you compute.
+
+    Parameters
+    ----------
+    items : ItemCollection or iterable of Items
+        Of one collection, in any order; dicts do as well.
+    grid : odc.geo.geobox.GeoBox
+        From :func:`eocube.grid_for`, or your own.
+    bands : str or iterable of str
+        Common or ESA's names; ``scl`` and other class bands are never scaled.
+    mask : mask, optional
+        What is thrown away, for instance ``SCLMask()``.
+    dtype : {"float32", "uint16"}
+        ``float32``: reflectance, NaN for no data. ``uint16``: reflectance * 10000, 0 for no data,
+        half the memory; a valid value of 0 or less becomes 1.
+    resampling : str
+        Of reflectance: ``"auto"`` (nearest where the grid shares a file's lattice or is nested in
+        it, bilinear elsewhere), ``"nearest"``, ``"bilinear"``, ``"cubic"``, ``"cubic_spline"``,
+        ``"lanczos"``, ``"average"``. Classes are always nearest. No data is never mixed in.
+    chunk : int, optional
+        Rows and columns of a block. Default: what keeps a task at about half a gigabyte.
+    memory : int or str
+        What a task may take at most: bytes, or ``"2GB"``.
+    on_missing : {"raise", "skip"}
+        An Item that lacks an asset is an error, or left out and listed in ``skipped``.
+    loader : str or Loader
+        ``"rio"`` (rasterio), ``"stackstac"``, or an object of your own.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    BandError, MaskError, GridError, ItemsError, NoItemsError, MissingAssetError
+        If the request does not make sense.
+    TooLargeError
+        If a task would take more than ``memory``; says how much, and which chunk fits.
+
+    Examples
+    --------
+    >>> import eocube
+    >>> world = eocube.sample.cached()
+    >>> items = eocube.search(world.items_path)
+    >>> made = eocube.plan(items, world.grid, bands=["red", "nir"], mask=eocube.SCLMask())
+    >>> made.bands
+    ('red', 'nir')
+    """
+    names = band_names(bands)
+    grid = check_grid(grid)
+    wanted = None if mask is None else as_mask(mask)
+    _check_choice("dtype", dtype, ("float32", "uint16"))
+    _check_choice("resampling", resampling, RESAMPLINGS)
+    _check_choice("on_missing", on_missing, ("raise", "skip"))
+    limit = as_bytes(memory)
+    reader = loader_named(loader)
+    table = _scene_table(items, names, wanted, grid, on_missing == "skip")
+    scenes, outlines = _over(table, grid)
+    size = _chunk(chunk, grid)
+    made = Plan(
+        scenes, grid, names, wanted, size or 1024, dtype, resampling, reader, limit,
+        _mask_crs(grid, table), outlines, table.twins, table.skipped,
+    )  # fmt: skip
+    return _sized(made, fixed=size is not None)
+
+
+def _scene_table(
+    items: Iterable[Any], bands: tuple[str, ...], mask: Any, grid: GeoBox, skip: bool
+) -> SceneTable:
+    middle = Geometry(grid.extent.geom.centroid, grid.crs)
+    longitude = float(lonlat(middle).centroid.x)
+    extra = () if mask is None else tuple(b for b in need(mask).bands if b not in bands)
+    try:
+        return scenes_of(items, bands + extra, longitude=longitude, skip_missing=skip)
+    except MissingAssetError as error:
+        if not extra:
+            raise
+        scenes_of(items, bands, longitude=longitude)  # raises if a value band is what is missing
+        raise MaskError(f"Mask {mask!r} needs {', '.join(need(mask).bands)}, but: {error}") from error
+
+
+def _over(
+    table: SceneTable, grid: GeoBox
+) -> tuple[tuple[Scene, ...], tuple[tuple[BaseGeometry, ...], ...]]:
+    """Return the scenes that touch the grid, and where each granule may have data."""
+    box = shapely.box(*grid.extent.boundingbox.bbox)
+    scenes, outlines = [], []
+    for scene in table.scenes:
+        pairs = [(granule, _outline(granule, grid)) for granule in scene.granules]
+        pairs = [(granule, outline) for granule, outline in pairs if outline.intersects(box)]
+        if pairs:
+            scenes.append(
+                Scene(scene.id, scene.day, scene.platform, tuple(granule for granule, _ in pairs))
+            )
+            outlines.append(tuple(outline for _, outline in pairs))
+    if not scenes:
+        raise NoItemsError(_outside(table, grid))
+    return tuple(scenes), tuple(outlines)
+
+
+def _outline(granule: Granule, grid: GeoBox) -> BaseGeometry:
+    """Where a granule may have data: its widened footprint within its file, in the grid's CRS."""
+    own = granule.grid
+    west, _, east, _ = granule.footprint.bounds
+    wrapped = east - west > 90  # a footprint that wraps the wrong way round the world
+    stated = None if own is None else own.extent.to_crs(crs_of(grid), resolution=20_000).geom
+    if wrapped and stated is not None:
+        return stated
+    wide = Geometry(granule.footprint.buffer(_MARGIN), LONLAT).to_crs(crs_of(grid), resolution=0.25).geom
+    return wide if stated is None else shapely.intersection(shapely.make_valid(wide), stated)
+
+
+def _outside(table: SceneTable, grid: GeoBox) -> str:
+    if not table.scenes:
+        return f"No Item is left: all {len(table.skipped)} lack an asset ({', '.join(table.skipped[:3])})."
+    footprints = [g.footprint for scene in table.scenes for g in scene.granules]
+    there = tuple(round(b, 3) for b in shapely.union_all(footprints).bounds)
+    here = tuple(round(b, 3) for b in lonlat(grid.extent).bounds)
+    return (
+        f"The grid lies outside all {len(footprints)} Items: it covers (west, south, east, north) "
+        f"{here}, they cover {there}. Search with the area of the grid."
+    )
+
+
+def _mask_crs(grid: GeoBox, table: SceneTable) -> CRS:
+    if is_utm(grid.crs):
+        return crs_of(grid)
+    grids = [g.grid for scene in table.scenes for g in scene.granules]
+    counts = Counter(str(own.crs) for own in grids if own is not None)
+    if counts:
+        return CRS(min(counts, key=lambda name: (-counts[name], name)))
+    return CRS.utm(Geometry(grid.extent.geom.centroid, grid.crs))
+
+
+def _mask_resolution(native: float, grid: GeoBox) -> float:
+    """Return the pixel on which a mask works: its own, or coarser if the output is."""
+    if is_utm(grid.crs):
+        return max(native, float(grid.affine.a))
+    middle = Geometry(grid.extent.geom.centroid, grid.crs)
+    utm = CRS.utm(middle)
+    x, y = middle.geom.centroid.x, middle.geom.centroid.y
+    pixel = shapely.box(x, y, x + grid.affine.a, y - grid.affine.e)
+    metres = math.sqrt(Geometry(pixel, grid.crs).to_crs(utm).geom.area)
+    # Doubled, not set, so that parts of one grid come to the same pixel.
+    return native * 2.0 ** max(0, math.floor(math.log2(metres / native)))
+
+
+def _chunk(chunk: int | None, grid: GeoBox) -> int | None:
+    if chunk is None:
+        return None
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise GridError(f"chunk={chunk!r} is not a number of pixels: give a whole number above 0.")
+    return min(chunk, max(int(size) for size in grid.shape))
+
+
+def _sized(made: Plan, *, fixed: bool) -> Plan:
+    """Choose the chunk, or refuse the one that was asked for."""
+    fits = fitting_chunk(made, made.memory if fixed else min(made.memory, 512 * 2**20))
+    takes = task_bytes(made, made.chunk)
+    if fits is None or (fixed and takes > made.memory):
+        best = fitting_chunk(made, made.memory)
+        advice = f"chunk={best} fits" if best else "no chunk fits: ask for fewer scenes or bands"
+        raise TooLargeError(
+            f"A task would take about {takes / 1e6:,.0f} MB ({len(made.scenes)} scenes x "
+            f"{len(made.bands)} bands x {made.chunk} x {made.chunk} px, {made.dtype}), more than "
+            f"memory={made.memory / 1e6:,.0f} MB: {advice}."
+        )
+    return made if fixed else replace(made, chunk=fits)
+
+
+def _pieces(size: int, chunk: int) -> tuple[int, ...]:
+    whole, rest = divmod(size, chunk)
+    return (chunk,) * whole + ((rest,) if rest else ())
+
+
+def _check_choice(name: str, found: object, known: tuple[str, ...]) -> None:
+    if found not in known:
+        raise InputError(
+            f"{name}={found!r} is not known.{did_you_mean(str(found), known)} Choose of: {', '.join(known)}."
+        )
+
+
+def _function_code(mask: Any) -> tuple[Any, ...]:
+    """Return what tells two functions of one name apart, for the Dask token."""
+    if mask is None:
+        return ()
+    function = getattr(mask, "function", None)
+    code = getattr(function, "__code__", None)
+    own = () if code is None else (code.co_code, repr(code.co_consts), code.co_names)
+    parts = [*getattr(mask, "parts", ()), *([mask.of] if hasattr(mask, "of") else [])]
+    return (*own, *(_function_code(part) for part in parts))

@@ -1,0 +1,66 @@
+"""Zarr stores."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ..errors import InputError
+from .outputs import check_output, whole
+
+
+def write_zarr(
+    data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> Path:
+    """Write a cube or a composite as a Zarr store.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or Dataset
+        Lazy or not. A DataArray without a name becomes the variable ``eocube``.
+    path : path
+        A folder; ends up whole or not at all.
+    overwrite : bool
+        Replace what is there.
+
+    Returns
+    -------
+    Path
+        What was written, to be opened by ``xarray.open_zarr(path, decode_coords="all")``.
+
+    Raises
+    ------
+    OutputError
+        If the path exists or cannot be written; before any pixel is read.
+    """
+    place = check_output(path, overwrite=overwrite)
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        raise InputError(f"write_zarr takes a DataArray or Dataset, found {type(data).__name__}.")
+    dataset = data.to_dataset(name=data.name or "eocube") if isinstance(data, xr.DataArray) else data
+    with whole(place) as final:
+        _storable(dataset).to_zarr(final, mode="w")
+    return place
+
+
+def _storable(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a copy whose chunks are even and whose text has a fixed width."""
+    found = dataset.copy()
+    for variable in found.variables.values():
+        variable.encoding = {k: v for k, v in variable.encoding.items() if k == "grid_mapping"}
+    for name in found.data_vars:
+        chunks = found[name].chunks
+        if chunks is not None:
+            widest = {dim: max(sizes) for dim, sizes in zip(found[name].dims, chunks, strict=True)}
+            found[name] = found[name].chunk(widest)
+            found[name].encoding["chunks"] = tuple(widest.values())
+        if found[name].dtype.kind == "u":
+            _fill_value(found[name])
+    return found
+
+
+def _fill_value(array: Any) -> None:
+    """Integers keep 0 as no data and stay integers when they are opened again."""
+    array.attrs.setdefault("nodata", 0)
