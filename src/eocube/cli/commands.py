@@ -1,0 +1,162 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .requests import Failure, Query, Request, out_option, takes_query, takes_request
+
+if TYPE_CHECKING:
+    from ..plans import Plan
+
+REDUCERS = ("median", "mean", "p25", "p75")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="eocube")
+def main() -> None:
+    """Cloud-free Sentinel-2 from STAC catalogs: search, plan, mosaic, NDVI.
+
+    Try: eocube mosaic --sample --out mosaic.tif
+    """
+
+
+@main.command()
+@takes_query
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the Items as an ItemCollection file.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def search(query: Query, out: Path | None, overwrite: bool) -> None:
+    """Find Items and list them."""
+    from ..writers.outputs import check_output, whole
+    from .shows import console, show_items
+
+    if out is not None:
+        check_output(out, overwrite=overwrite)
+    items = query.items()
+    show_items(items)
+    if out is not None:
+        with whole(out) as final:
+            items.save_object(str(final))
+        console.print(f"kept in {out}")
+
+
+@main.command()
+@takes_request
+def plan(request: Request) -> None:
+    """Say what a cube will hold and cost, without reading a pixel."""
+    from .shows import show_plan
+
+    show_plan(request.plan(request.query.items()))
+
+
+@main.command()
+@takes_request
+@click.option("--reducer", type=click.Choice(REDUCERS), default="median", show_default=True)
+@out_option("mosaic.tif", "The mosaic; a PNG preview and the count of observations go beside it.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def mosaic(request: Request, reducer: str, out: Path, overwrite: bool) -> None:
+    """Make a cloud-free mosaic: a cloud-optimised GeoTIFF and a PNG preview."""
+    _run(request, reducer, out, overwrite, ndvi=False)
+
+
+@main.command()
+@takes_request
+@click.option("--reducer", type=click.Choice(REDUCERS), default="median", show_default=True)
+@out_option("ndvi.tif", "Its NDVI; a PNG preview and the count of observations go beside it.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def ndvi(request: Request, reducer: str, out: Path, overwrite: bool) -> None:
+    """Make the NDVI of a cloud-free mosaic."""
+    _run(request, reducer, out, overwrite, ndvi=True)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides landscape and weather.")
+@click.option("--naming", type=click.Choice(["earth-search", "planetary-computer"]), default="earth-search",
+              show_default=True, help="Whose ids and asset names the Items bear.")
+@click.option("--dates", type=int, default=12, show_default=True, help="Passes in the year.")
+@click.option("--size", type=int, default=300, show_default=True, help="Pixels of 10 m along a tile's side.")
+@click.option("--faults", is_flag=True, help="Give the SCL the faults of the real one.")
+def sample(folder: Path, **options: Any) -> None:
+    """Write the embedded made-up archive into FOLDER."""
+    from ..errors import EocubeError
+    from ..sample import write
+    from .shows import console
+
+    started = time.perf_counter()
+    try:
+        world = write(folder, scl_faults=options.pop("faults"), **options)
+    except EocubeError as error:
+        raise Failure(str(error)) from error
+    seconds = time.perf_counter() - started
+    console.print(f"{len(world.item_ids)} Items in {world.items_path}, {seconds:.1f} s")
+    console.print(f"Try: eocube mosaic --catalog {world.items_path} --out mosaic.tif")
+
+
+def _run(request: Request, reducer: str, out: Path, overwrite: bool, *, ndvi: bool) -> None:
+    from ..writers.outputs import check_output
+    from .shows import progress, show_plan, show_result
+
+    places = [out, out.with_suffix(".count.tif"), out.with_suffix(".png")]
+    for place in places:
+        check_output(place, overwrite=overwrite)
+    started = time.perf_counter()
+    made = request.plan(request.query.items(), "red,nir" if ndvi else None)
+    show_plan(made)
+    with progress(made.cost.tasks):
+        _write(made, reducer, places, overwrite, ndvi=ndvi)
+    show_result(_summary(made, places, time.perf_counter() - started))
+
+
+def _write(made: Plan, reducer: str, places: list[Path], overwrite: bool, *, ndvi: bool) -> None:
+    import xarray as xr
+
+    from ..composites import composite
+    from ..cubes import load
+    from ..indices import ndvi as index
+    from ..reducers import Count, Mean, Median, Percentile, Reducer
+    from ..writers.cogs import write_cogs
+    from ..writers.previews import preview_of
+
+    known: dict[str, Reducer] = {
+        "median": Median(), "mean": Mean(), "p25": Percentile(25), "p75": Percentile(75),
+    }  # fmt: skip
+    best = composite(load(made), [known[reducer], Count()])
+    bands = list(made.bands)
+    if ndvi:
+        count = best.sel(band=["count"]).astype("float32")
+        layers = [index(best).expand_dims(band=["ndvi"]), count]
+        best = xr.concat(layers, "band").assign_attrs(best.attrs)
+        best.attrs |= {"long_name": "NDVI"}
+        bands = ["ndvi"]
+    write_cogs(best, {places[0]: bands, places[1]: ["count"]}, overwrite=overwrite)
+    preview_of(places[0], places[2], overwrite=overwrite)
+
+
+def _summary(made: Plan, places: list[Path], seconds: float) -> dict[str, str]:
+    import numpy as np
+    import rasterio
+
+    from .shows import size_of
+
+    total, seen, pixels = 0.0, 0, 0
+    with rasterio.open(places[1]) as file:
+        for _, window in file.block_windows(1):
+            block = np.nan_to_num(file.read(1, window=window))
+            total += float(block.sum())
+            seen += int((block > 0).sum())
+            pixels += block.size
+    rows, columns = made.grid.shape
+    days = len({scene.day for scene in made.scenes})
+    return {
+        "made": f"{places[0]} ({columns} x {rows} px, {size_of(places[0])})",
+        "beside": f"{places[2].name} (preview), {places[1].name} (clear observations per pixel)",
+        "dates": f"{days} ({len(made.scenes)} scenes)",
+        "clear": f"{total / pixels / len(made.scenes):.0%} of all observations; "
+        f"{1 - seen / pixels:.2%} of the pixels have none",
+        "seconds": f"{seconds:.1f}",
+    }

@@ -1,0 +1,94 @@
+"""What the command line shows: tables, a progress bar, the summary of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pystac
+
+    from ..plans import Plan
+
+console = Console(soft_wrap=False)
+
+
+def show_items(items: pystac.ItemCollection) -> None:
+    """Print a table of Items."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("time (UTC)", "Item", "platform", "baseline", "cloud %"):
+        table.add_column(name, justify="right" if name == "cloud %" else "left", overflow="fold")
+    for item in items:
+        cloud = item.properties.get("eo:cloud_cover")
+        table.add_row(
+            f"{item.datetime:%Y-%m-%d %H:%M}" if item.datetime else "",
+            item.id,
+            str(item.properties.get("platform", "")),
+            str(item.properties.get("s2:processing_baseline", "")),
+            "" if cloud is None else f"{cloud:.1f}",
+        )
+    console.print(table)
+    console.print(f"{len(items)} Items")
+
+
+def show_plan(plan: Plan) -> None:
+    """Print a plan."""
+    from ..descriptions import lines_of
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold cyan")
+    table.add_column(overflow="fold")
+    for word, meaning in lines_of(plan):
+        table.add_row(word, meaning)
+    console.print(table)
+
+
+@contextmanager
+def progress(total: int) -> Iterator[None]:
+    """Show a bar that advances with every block that is computed."""
+    from dask.callbacks import Callback
+
+    columns = (
+        TextColumn("[bold]blocks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=not console.is_terminal) as bar:
+        task = bar.add_task("blocks", total=total)
+
+        def done(key: Any, *_: Any) -> None:
+            # One block is one task; what else runs only hands its result on.
+            if str(key).lstrip("('").startswith("blocks"):
+                bar.advance(task)
+
+        with Callback(posttask=done):
+            yield
+        bar.update(task, completed=total)
+
+
+def show_result(lines: dict[str, str]) -> None:
+    """Print what was made."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold green")
+    table.add_column(overflow="fold")
+    for word, meaning in lines.items():
+        table.add_row(word, meaning)
+    console.print(table)
+
+
+def size_of(path: Path) -> str:
+    """Return a file's size for people."""
+    count = path.stat().st_size
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
