@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -93,6 +94,8 @@ def _numbers(where: Iterable[Any], crs: Any) -> Geometry:
         numbers = [float(number) for number in where]
     except (TypeError, ValueError) as error:
         raise AreaError(f"{where!r} is not a bbox (west, south, east, north).") from error
+    if not all(map(math.isfinite, numbers)):
+        raise AreaError(f"{numbers} holds numbers that are not finite.")
     if len(numbers) == 2:
         return Geometry(shapely.Point(*numbers), crs or LONLAT)
     if len(numbers) != 4:
@@ -107,6 +110,8 @@ def _numbers(where: Iterable[Any], crs: Any) -> Geometry:
         )
     if south > north or west > east:
         raise AreaError(f"The bbox {numbers} is upside down: write (west, south, east, north).")
+    if west == east or south == north:
+        raise AreaError(f"The bbox {numbers} has no width: give a point with radius= (metres) instead.")
     return Geometry(shapely.box(west, south, east, north), crs or LONLAT)
 
 
@@ -170,7 +175,7 @@ def _check(geometry: Geometry) -> None:
     if not shapely.is_valid(shape):
         why = shapely.is_valid_reason(shape)
         raise AreaError(f"The area crosses itself ({why}): mend it, for instance by shapely.make_valid.")
-    if not all(map(_finite, shape.bounds)):
+    if not all(map(math.isfinite, shape.bounds)):
         raise AreaError(f"The area has no finite bounds: {shape.bounds}.")
     west, south, east, north = lonlat(geometry).bounds
     if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
@@ -184,7 +189,3 @@ def _check(geometry: Geometry) -> None:
             f"The area spans {east - west:.0f} degrees of longitude, from {west:.2f} to {east:.2f}: it "
             "crosses the antimeridian. Ask for both sides one after the other."
         )
-
-
-def _finite(number: float) -> bool:
-    return number == number and abs(number) != float("inf")

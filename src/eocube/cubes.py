@@ -95,7 +95,7 @@ def _lazy(made: Plan) -> da.Array:
     """Build the graph: the plan is one shared key, a task holds its window and nothing else."""
     shape = (len(made.scenes), len(made.bands), *(int(size) for size in made.grid.shape))
     rows, columns = made.chunks
-    token = tokenize(made)
+    token = tokenize(made, made.mask, made.loader)
     name, table = f"eocube-{token}", f"eocube-plan-{token}"
     windows = BlockwiseDepDict(
         {

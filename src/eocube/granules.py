@@ -208,7 +208,7 @@ def _sun(properties: Mapping[str, Any]) -> tuple[float, float]:
 
 def _footprint(record: Mapping[str, Any]) -> BaseGeometry:
     if record.get("geometry"):
-        return cast("BaseGeometry", shapely.make_valid(shapely.geometry.shape(record["geometry"])))
+        return shapely.make_valid(shapely.geometry.shape(record["geometry"]))
     if record.get("bbox"):
         west, south, east, north = _flat(record["bbox"])
         return shapely.geometry.box(west, south, east, north)

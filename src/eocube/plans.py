@@ -127,15 +127,14 @@ class Plan:
         return as_html(self)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
+        granules = [granule for scene in self.scenes for granule in scene.granules]
         return (
             type(self).__name__,
-            tuple((s.id, tuple((g.id, *sorted(x.href for x in g.sources.values())) for g in s.granules),
-                   tuple(sorted((b, o) for g in s.granules for b, o in g.offsets.items())))
-                  for s in self.scenes),
+            [(scene.id, len(scene.granules)) for scene in self.scenes],
+            [(g.id, sorted(s.href for s in g.sources.values()), sorted(g.offsets.items())) for g in granules],
             (str(self.grid.crs), tuple(self.grid.affine), tuple(self.grid.shape)),
-            self.bands, repr(self.mask), _function_code(self.mask), self.chunk, self.dtype,
-            self.resampling, repr(self.loader), self.skipped,
-        )  # fmt: skip
+            (self.bands, self.chunk, self.dtype, self.resampling, self.skipped),
+        )
 
 
 def plan(
@@ -334,13 +333,3 @@ def _check_choice(name: str, found: object, known: tuple[str, ...]) -> None:
             f"{name}={found!r} is not known.{did_you_mean(str(found), known)} Choose of: {', '.join(known)}."
         )
 
-
-def _function_code(mask: Any) -> tuple[Any, ...]:
-    """Return what tells two functions of one name apart, for the Dask token."""
-    if mask is None:
-        return ()
-    function = getattr(mask, "function", None)
-    code = getattr(function, "__code__", None)
-    own = () if code is None else (code.co_code, repr(code.co_consts), code.co_names)
-    parts = [*getattr(mask, "parts", ()), *([mask.of] if hasattr(mask, "of") else [])]
-    return (*own, *(_function_code(part) for part in parts))

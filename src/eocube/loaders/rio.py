@@ -18,7 +18,7 @@ from rasterio.windows import Window
 from ..errors import ReadError
 from ..signing import sign
 from .base import Source, read_error
-from .sampling import cut, scale
+from .sampling import FOUR, cut, scales
 
 GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files: one request less per file
@@ -60,10 +60,12 @@ class RioLoader:
         try:
             with self._open(source) as file:
                 return _read_from(file, source, geobox)
+        except ReadError:
+            raise
         except (rasterio.errors.RasterioError, OSError, ValueError) as error:
-            if isinstance(error, ReadError):
-                raise
-            raise read_error(source, error) from error
+            failure = read_error(source, error)
+        # Raised out here: rasterio's error as its context could not be sent from a worker.
+        raise failure
 
     def _open(self, source: Source, **options: Any) -> rasterio.DatasetReader:
         drivers = list(self.drivers) if self.drivers is not None else None
@@ -80,11 +82,9 @@ def _read_from(file: rasterio.DatasetReader, source: Source, geobox: GeoBox) -> 
     level = _overview(file, grid, geobox) if source.overviews else None
     if level is None:
         return _take(file, grid, source, geobox)
-    name, driver = file.name, [file.driver]
+    name, driver = file.name, file.driver
     with rasterio.open(name, driver=driver, sharing=False, overview_level=level) as smaller:
-        factor_y, factor_x = file.height / smaller.height, file.width / smaller.width
-        affine = grid.affine * grid.affine.scale(factor_x, factor_y)
-        return _take(smaller, GeoBox(smaller.shape, affine, grid.crs), source, geobox)
+        return _take(smaller, grid.zoom_to(smaller.shape), source, geobox)
 
 
 def _grid_of(file: rasterio.DatasetReader, source: Source) -> GeoBox:
@@ -98,7 +98,7 @@ def _grid_of(file: rasterio.DatasetReader, source: Source) -> GeoBox:
 
 def _overview(file: rasterio.DatasetReader, grid: GeoBox, geobox: GeoBox) -> int | None:
     """Return the coarsest overview that is not coarser than the output."""
-    size = scale(grid, geobox) * (1 + 1e-6)
+    size = min(scales(grid, geobox)) * (1 + 1e-6)
     fitting = [index for index, factor in enumerate(file.overviews(1)) if factor <= size]
     return fitting[-1] if fitting else None
 
@@ -116,8 +116,8 @@ def _take(file: rasterio.DatasetReader, grid: GeoBox, source: Source, geobox: Ge
 
 
 def _coarser(grid: GeoBox, geobox: GeoBox) -> bool:
-    """Whether four pixels are too few to stand for one of the output (and no overview helps)."""
-    return scale(grid, geobox) >= 2
+    """Whether four pixels are too few to stand for one of the output."""
+    return FOUR * max(scales(grid, geobox)) > 1
 
 
 def _with_nodata(block: NDArray[Any], tag: float | None, source: Source) -> NDArray[Any]:
@@ -135,7 +135,7 @@ def _warp(
     The transformer's tolerance is a millionth of a pixel (GDAL's default, an eighth, makes results
     depend on the window) and the kernel's size is fixed by the file, not by the window.
     """
-    shrink = max(1.0, scale(grid, geobox))
+    across, down = scales(grid, geobox)
     height, width = geobox.shape
     with WarpedVRT(
         file,
@@ -148,7 +148,7 @@ def _warp(
         nodata=source.nodata,
         resampling=Resampling[method],
         tolerance=1e-6,
-        XSCALE=1 / shrink,
-        YSCALE=1 / shrink,
+        XSCALE=min(1.0, 1 / across),
+        YSCALE=min(1.0, 1 / down),
     ) as warped:
         return np.asarray(warped.read(1), dtype=source.dtype)

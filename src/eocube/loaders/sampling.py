@@ -20,7 +20,10 @@ from odc.geo.geobox import GeoBox
 from ..grids import pixel_coordinates
 
 _SAME = 1e-6  # of a pixel
-_METHODS = ("nearest", "bilinear")
+
+FOUR = 0.95
+"""GDAL's bilinear takes four pixels as long as an output pixel is at most 1 / 0.95 of the file's
+(`bUse4SamplesFormula`); beyond, the kernel grows with the output pixel."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def cut(src: GeoBox, dst: GeoBox, resampling: str) -> Cut:
     if resampling == "auto":
         method = "nearest" if nests(src, dst) else "bilinear"
     rows, columns = _coordinates(src, dst)
-    rim = 0.0 if method == "nearest" else 1.0 if method == "bilinear" else 4 * max(1, scale(src, dst))
+    rim = 0.0 if method == "nearest" else 1.0 if method == "bilinear" else 4 * max(1, *scales(src, dst))
     window = (*_span(rows, src.shape[0], rim), *_span(columns, src.shape[1], rim))
     return Cut(rows, columns, window, method)
 
@@ -81,29 +84,30 @@ def nests(src: GeoBox, dst: GeoBox) -> bool:
     return abs(shift_x - round(shift_x)) < 1e-3 and abs(shift_y - round(shift_y)) < 1e-3
 
 
-def scale(src: GeoBox, dst: GeoBox) -> float:
-    """Size of an output pixel in pixels of the file, measured in the middle of the file.
+def scales(src: GeoBox, dst: GeoBox) -> tuple[float, float]:
+    """Width and height of an output pixel in pixels of the file, in the middle of the file.
 
-    Of the file, not of the window: windows of one grid must choose the same overview.
+    Of the file, not of the window: windows of one grid must choose the same overview and kernel.
     """
     if src.crs == dst.crs:
-        return float(min(abs(dst.affine.a / src.affine.a), abs(dst.affine.e / src.affine.e)))
-    return _scale_across(src, dst.crs, (dst.affine.a, dst.affine.e))
+        return abs(dst.affine.a / src.affine.a), abs(dst.affine.e / src.affine.e)
+    return _scales_across(src, dst.crs, (dst.affine.a, dst.affine.e))
 
 
 @lru_cache(maxsize=256)
-def _scale_across(src: GeoBox, crs: Any, pixel: tuple[float, float]) -> float:
+def _scales_across(src: GeoBox, crs: Any, pixel: tuple[float, float]) -> tuple[float, float]:
     from pyproj import Transformer
 
     height, width = src.shape
-    x, y = src.affine * (width / 2, height / 2)
+    x = src.affine.c + src.affine.a * width / 2
+    y = src.affine.f + src.affine.e * height / 2
     forth = Transformer.from_crs(src.crs.proj, crs.proj, always_xy=True)  # type: ignore[union-attr]
     back = Transformer.from_crs(crs.proj, src.crs.proj, always_xy=True)  # type: ignore[union-attr]
     cx, cy = forth.transform(x, y)
     px, py = back.transform([cx, cx + pixel[0], cx], [cy, cy, cy + pixel[1]])
     across = np.hypot(px[1] - px[0], py[1] - py[0])
     down = np.hypot(px[2] - px[0], py[2] - py[0])
-    return float(min(across, down) / src.affine.a)
+    return float(across / src.affine.a), float(down / abs(src.affine.e))
 
 
 @lru_cache(maxsize=4)

@@ -55,9 +55,11 @@ def _read(source: Source, geobox: GeoBox) -> NDArray[Any]:
         height, width = geobox.shape
         found = reader.read(Window(0, 0, width, height))
         reader.close()
+        return np.asarray(found, dtype=source.dtype)
     except (RuntimeError, rasterio.errors.RasterioError, OSError) as error:
-        raise read_error(source, error) from error
-    return np.asarray(found, dtype=source.dtype)
+        failure = read_error(source, error)
+    # Raised out here: rasterio's error as its context could not be sent from a worker.
+    raise failure
 
 
 def _resampling(source: Source, href: str, geobox: GeoBox) -> Resampling:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -217,6 +219,19 @@ class FunctionMask(Mask):
 
     def __repr__(self) -> str:
         return getattr(self.function, "__name__", repr(self.function))
+
+    def __reduce__(self) -> Any:
+        # Decorated, the function's name stands for the mask: pickle could not find the function.
+        # What a notebook defines travels whole, by cloudpickle.
+        module, name = self.function.__module__, self.function.__qualname__
+        if module != "__main__" and getattr(sys.modules.get(module), name, None) is self:
+            return _named, (module, name)
+        return FunctionMask, (self.function, self.bands, self.reach, self.resolution)
+
+
+def _named(module: str, name: str) -> FunctionMask:
+    found: FunctionMask = getattr(import_module(module), name)
+    return found
 
 
 def mask(

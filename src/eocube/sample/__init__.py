@@ -1,0 +1,134 @@
+"""A made-up but physical Sentinel-2 L2A archive, on disk in seconds, with the truth beside it.
+
+Two small tiles on both sides of the border of the UTM zones 32 and 33 see one landscape of fields,
+woods, a river, a lake and a town through a year of weather. The sun casts the clouds' shadows
+where they belong, and the archive has the traps of the real ones: the offset of baseline 04.00
+(applied, not applied, and metadata that say the wrong thing), a reprocessed duplicate, a split
+pass, ragged swath edges and, when asked for, the faults of the scene classification.
+
+Examples
+--------
+>>> from eocube import sample
+>>> world = sample.write("sample", seed=0)                       # doctest: +SKIP
+>>> world.item_ids[:2]                                           # doctest: +SKIP
+('S2A_33TTN_20210612_0_L2A', 'S2A_33TTN_20210612_1_L2A')
+>>> bad = world.cloud_on(world.grid, "2021-06-24")               # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from .files import DEFAULT_BANDS, cached_world, plan_world, write_world
+from .worlds import Naming, World, read_world
+
+__all__ = ["World", "cached", "open", "write"]
+
+
+def write(
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    naming: Naming = "earth-search",
+    size: int = 240,
+    dates: int = 12,
+    bands: Iterable[str] = DEFAULT_BANDS,
+    scl_faults: bool = False,
+) -> World:
+    """Write a made-up archive and return it.
+
+    Parameters
+    ----------
+    folder : path
+        Where to; must not exist yet, or be empty.
+    seed : int
+        Decides landscape, weather and noise: the same seed, the same pixels.
+    naming : {"earth-search", "planetary-computer"}
+        Whose ids, properties and asset keys the Items bear. With the second one, no pixels are
+        harmonised, as there.
+    size : int
+        Pixels of 10 m along each side of a tile; a multiple of 6 from 60 on.
+    dates : int
+        Passes in the year from June 2021, 1 to 140. From 3 on there are a duplicate, a split pass
+        and both kinds of baseline; from 4 on, an Item whose offset is still in the pixels; from 6
+        on, cirrus and an overcast day. The first twelve do not depend on the seed.
+    bands : iterable of str
+        Reflectance bands to write; ``scl`` always comes along.
+    scl_faults : bool
+        Give the classification the usual faults: bright roofs and gravel as cloud, rims of clouds
+        missed, narrow shadows missed, faint cirrus missed. Without, it is the truth at 20 m.
+
+    Returns
+    -------
+    World
+
+    Raises
+    ------
+    OutputError
+        If the folder is not empty.
+    InputError
+        If size, dates or naming cannot be; ``BandError`` for a band that it cannot make.
+
+    Examples
+    --------
+    >>> world = write("sample", seed=7, size=96, dates=3)        # doctest: +SKIP
+    >>> world.truth("shadow", world.item_ids[0]).mean()          # doctest: +SKIP
+    """
+    world = plan_world(folder, seed, naming, size, dates, bands, scl_faults)
+    write_world(world)
+    return world
+
+
+def cached(
+    *,
+    seed: int = 0,
+    naming: Naming = "earth-search",
+    size: int = 240,
+    dates: int = 12,
+    scl_faults: bool = False,
+) -> World:
+    """Return a world out of the user's cache, and write it there the first time.
+
+    Parameters
+    ----------
+    seed, naming, size, dates, scl_faults
+        As in :func:`write`.
+
+    Returns
+    -------
+    World
+        In ``$XDG_CACHE_HOME/eocube`` or ``~/.cache/eocube``. Others use it too: do not change it.
+
+    Raises
+    ------
+    InputError
+        If size, dates or naming cannot be.
+
+    Examples
+    --------
+    >>> cached().item_ids[0]                                     # doctest: +SKIP
+    'S2A_33TTN_20210612_0_L2A'
+    """
+    world = plan_world("not yet", seed, naming, size, dates, DEFAULT_BANDS, scl_faults)
+    return cached_world(world)
+
+
+def open(folder: str | Path) -> World:  # noqa: A001 - said as sample.open
+    """Return a world that was written before.
+
+    Parameters
+    ----------
+    folder : path
+        The folder given to :func:`write`.
+
+    Raises
+    ------
+    InputError
+        If there is no sample in the folder.
+
+    Examples
+    --------
+    >>> world = open("sample")                                   # doctest: +SKIP
+    """
+    return read_world(folder)

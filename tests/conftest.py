@@ -1,0 +1,81 @@
+"""Shared fixtures: the made-up world, the real scenes, no network but loopback."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import eocube
+from eocube import sample
+
+settings.register_profile(
+    "eocube", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("eocube")
+
+REAL = os.environ.get("EOCUBE_REAL_DATA")
+
+
+def pytest_report_header(config):
+    return f"real scenes: {REAL or 'none (EOCUBE_REAL_DATA is not set; tests marked real are deselected)'}"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "real: needs real Sentinel-2 scenes (EOCUBE_REAL_DATA)")
+    if REAL and not (Path(REAL) / "l2a_33T_2023-08").is_dir():
+        raise pytest.UsageError(f"EOCUBE_REAL_DATA={REAL} holds no l2a_33T_2023-08.")
+
+
+def pytest_collection_modifyitems(config, items):
+    if REAL:
+        return
+    chosen = [item for item in items if "real" not in item.keywords]
+    config.hook.pytest_deselected(items=[item for item in items if "real" in item.keywords])
+    items[:] = chosen
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Refuse every connection that leaves this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family in (socket.AF_INET, socket.AF_INET6) and host not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of real scenes."""
+    assert REAL is not None
+    return Path(REAL)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """The default world: twelve passes, two UTM zones."""
+    return sample.write(tmp_path_factory.mktemp("world") / "w")
+
+
+@pytest.fixture(scope="session")
+def items(world):
+    return eocube.search(world.items_path)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A small world for tests that read it many times."""
+    return sample.write(tmp_path_factory.mktemp("small") / "w", seed=3, size=96, dates=5)
+
+
+@pytest.fixture(scope="session")
+def small_items(small):
+    return eocube.search(small.items_path)
