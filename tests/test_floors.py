@@ -16,7 +16,7 @@ FLOORS = {
     2: {"items", "granules", "scenes", "costs", "descriptions", "plans", "queries"},
     3: {"reading"},
     4: {"cubes", "composites", "writers"},
-    5: {"__init__", "cli"},
+    5: {"__init__", "__main__", "cli"},
 }
 BESIDE = {"sample"}
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
@@ -40,7 +40,7 @@ def imported(path: Path, *, lazy: bool = True):
                 if len(full) > 1:
                     yield full[1], True
                 else:
-                    yield from ((alias.name, True) for alias in node.names)
+                    yield from ((a.name, True) for a in node.names if not a.name.startswith("__"))
             else:
                 top = (node.module or "").split(".")
                 yield (top[1], True) if top[0] == "eocube" and len(top) > 1 else (top[0], False)

@@ -135,7 +135,7 @@ def test_loader_names():
     assert loader_named("rio") == RioLoader()
     assert loader_named("stackstac") == StackstacLoader()
     assert loader_named(LOADERS[0]) is LOADERS[0]
-    with pytest.raises(InputError, match="no loader 'rioo'. Did you mean 'rio'"):
+    with pytest.raises(InputError, match=r"no loader 'rioo'\. Did you mean 'rio'"):
         loader_named("rioo")
     with pytest.raises(InputError, match="cannot be called"):
         loader_named(3)
@@ -169,7 +169,12 @@ def test_the_result_does_not_depend_on_the_window(tif, cut, method, pixel, crs):
     loader, wanted = RioLoader(), [source(path, resampling=method)]
     whole = loader(wanted, box)[0]
     parts = [loader(wanted, box[:cut, :])[0], loader(wanted, box[cut : box.shape[0], :])[0]]
-    np.testing.assert_array_equal(whole, np.concatenate(parts))
+    off = np.abs(whole.astype(int) - np.concatenate(parts))
+    if method in ("auto", "nearest", "bilinear"):
+        assert off.max() == 0
+    else:  # GDAL's: roundings differ
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.01
 
 
 def test_nests():

@@ -181,7 +181,7 @@ class TestMistakes:
             SCL | 3
 
     def test_unknown_band(self):
-        with pytest.raises(BandError, match="no band 'blu'. Did you mean 'blue'"):
+        with pytest.raises(BandError, match=r"no band 'blu'\. Did you mean 'blue'"):
             eo.mask(bands=["blu"])
 
     def test_undeclared_band(self):

@@ -37,7 +37,8 @@ class TestAreas:
         assert eo.area(where).geom.equals(shapely.box(*BOX))
 
     def test_files(self, tmp_path):
-        geopandas = pytest.importorskip("geopandas")
+        import geopandas
+
         frame = geopandas.GeoDataFrame(
             {"name": ["a", "b"]},
             geometry=[shapely.box(5, 49.5, 5.5, 50), shapely.box(5.5, 49.5, 6, 50)],

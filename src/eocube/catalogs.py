@@ -9,7 +9,7 @@ from typing import Any, Literal
 from .errors import ItemsError
 from .sentinel2 import BANDS
 
-OffsetRule = Literal["baseline", "boa_flag", "metadata"]
+OffsetRule = Literal["auto", "baseline", "boa_flag", "metadata"]
 
 BOA_FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 """Properties by which Earth Search (v1, v0) says that the offset is already in the pixels."""
@@ -31,12 +31,13 @@ class Catalog:
     collection : str
         The collection to search; empty for a local catalog that is searched whole.
     assets : mapping of str to str
-        Common band name to asset key.
-    offsets : {"baseline", "boa_flag", "metadata"}
-        Where the radiometric offset is read from. ``baseline``: -1000 from processing baseline
-        04.00 on (Planetary Computer, whose data are never harmonised). ``boa_flag``: as
-        ``baseline``, unless ``earthsearch:boa_offset_applied`` says that it has been applied
-        (Earth Search v1). ``metadata``: the offset of ``raster:bands`` or ``bands``.
+        Common band name to asset key. Empty: told from each Item's asset names.
+    offsets : {"auto", "baseline", "boa_flag", "metadata"}
+        Where the radiometric offset is read from. ``auto``: told from each Item. ``baseline``:
+        -1000 from processing baseline 04.00 on (Planetary Computer, whose data are never
+        harmonised). ``boa_flag``: as ``baseline``, unless ``earthsearch:boa_offset_applied`` says
+        that it has been applied (Earth Search v1). ``metadata``: the offset of ``raster:bands`` or
+        ``bands``, or as ``baseline`` where they state none.
     signer : {"", "planetary-computer"}
         How hrefs are signed when a file is opened.
     """
@@ -45,7 +46,7 @@ class Catalog:
     url: str
     collection: str = ""
     assets: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
-    offsets: OffsetRule = "metadata"
+    offsets: OffsetRule = "auto"
     signer: Literal["", "planetary-computer"] = ""
 
     def at(self, url: str) -> Catalog:

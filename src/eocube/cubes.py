@@ -71,8 +71,9 @@ def load(
     ('time', 'band', 'y', 'x')
     """
     if isinstance(what, Plan):
-        if grid is not None or bands is not None or mask is not None:
-            raise InputError("load(plan) takes nothing else: the plan holds grid, bands and mask.")
+        given = (grid, bands, mask, dtype, resampling, chunk, memory, on_missing, loader)
+        if given != (None, None, None, "float32", "auto", None, "2GB", "raise", "rio"):
+            raise InputError("load(plan) takes nothing else: the plan holds the grid, bands, mask and all.")
         return _cube(what)
     if grid is None or bands is None:
         raise InputError("load(items, ...) needs a grid and bands: load(items, grid, bands=['red']).")

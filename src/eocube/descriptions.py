@@ -21,7 +21,7 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
     units = "reflectance, NaN = no data" if plan.dtype == "float32" else "reflectance * 10000, 0 = no data"
     blocks = f"{cost.tasks} of {min(plan.chunk, columns)} x {min(plan.chunk, rows)} px, one task each"
     found = [
-        ("scenes", f"{len(plan.scenes)} of {granules} Items"),
+        ("scenes", f"{len(plan.scenes)} from {granules} Items"),
         ("dates", f"{len(days)}, {days[0]} to {days[-1]}"),
         ("grid", f"{columns} x {rows} px of {grid.affine.a:g} {unit}, {grid.crs}"),
         ("bands", f"{', '.join(plan.bands)} ({plan.dtype}, {units})"),
@@ -43,7 +43,7 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
 
 def as_text(plan: Plan) -> str:
     """Return the text form."""
-    body = "\n".join(f"  {word:<9}{meaning}" for word, meaning in lines_of(plan))
+    body = "\n".join(f"  {word:<10}{meaning}" for word, meaning in lines_of(plan))
     return f"<eocube.Plan>\n{body}"
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import shapely
+import shapely.errors
 import shapely.geometry
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
@@ -83,7 +84,21 @@ def granule_of(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalo
         Common names of the bands that will be read.
     layout : Catalog
         Its asset names and offset rule.
+
+    Raises
+    ------
+    ItemsError
+        If what the Item says cannot be understood.
     """
+    try:
+        return _granule(record, bands, layout)
+    except ItemsError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, shapely.errors.ShapelyError) as error:
+        raise ItemsError(f"Item {record.get('id')!r} is not a valid STAC Item: {error!r}.") from error
+
+
+def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog) -> Granule:
     properties = record.get("properties", {})
     baseline = _baseline(record)
     sources, offsets, scales, missing = {}, {}, {}, []
@@ -149,7 +164,7 @@ def _offset(
 ) -> float:
     """Return what to add to the digital numbers (reference: ESA, baseline 04.00, 2022-01-25)."""
     entry = _raster(asset)
-    if layout.offsets == "metadata" and entry.get("offset") is not None:
+    if layout.offsets in ("metadata", "auto") and entry.get("offset") is not None:
         return float(round(entry["offset"] / (entry.get("scale") or 1 / QUANTIFICATION), 6))
     if layout.offsets == "boa_flag" and any(properties.get(flag) is True for flag in BOA_FLAGS):
         return 0.0
@@ -161,8 +176,9 @@ def _baseline(record: Mapping[str, Any]) -> str:
     properties = record.get("properties", {})
     for key in ("s2:processing_baseline", "processing:version", "sentinel:processing_baseline"):
         if properties.get(key):
-            text = str(properties[key])
-            return text if len(text.split(".")[0]) == 2 else f"0{text}"
+            match = re.fullmatch(r"(\d{1,2})\.(\d{2})", str(properties[key]))
+            if match:
+                return f"{int(match[1]):02d}.{match[2]}"
     for key in ("s2:product_uri", "sentinel:product_id", "s2:datastrip_id", "eopf:datastrip_id"):
         text = str(properties.get(key) or "")
         if match := _PRODUCT.search(text):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from .catalogs import Catalog, recognise
 from .errors import ItemsError, NoItemsError, shorten
 
-ASSETS_KEY = "eocube:assets"
-"""Field of an ItemCollection that keeps the asset names of a catalog of one's own."""
+LAYOUT = "eocube:layout"
+"""Field of an Item that keeps what its catalog says of names, offsets and signing, where that is
+not what the Item looks like. It travels with the Item through lists and files."""
 
 
 def as_dicts(items: Iterable[Any]) -> list[dict[str, Any]]:
@@ -30,8 +32,9 @@ def as_dicts(items: Iterable[Any]) -> list[dict[str, Any]]:
         raise ItemsError(f"Items are expected, found {what}: pass what eocube.search returns.")
     for item in items:
         record = item if isinstance(item, Mapping) else _as_dict(item)
-        if not isinstance(record.get("assets"), Mapping) or "id" not in record:
-            raise ItemsError(f"Not a STAC Item: {str(record)[:100]}")
+        parts = (record.get("assets"), record.get("properties"))
+        if not isinstance(record.get("id"), str) or not all(isinstance(part, Mapping) for part in parts):
+            raise ItemsError(f"Not a STAC Item (id, properties, assets): {str(record)[:100]}")
         key = (str(record.get("collection")), str(record["id"]))
         records.setdefault(key, dict(record))
     if not records:
@@ -65,10 +68,27 @@ def check_one_collection(records: list[dict[str, Any]]) -> None:
         raise ItemsError(f"The Items are of several collections: {found}. Use those of one at a time.")
 
 
-def layout_of(items: Any) -> Callable[[Mapping[str, Any]], Catalog]:
-    """Return a function from an Item to its layout: what its catalog said, or what it looks like."""
-    said = getattr(items, "extra_fields", {}).get(ASSETS_KEY)
-    if isinstance(said, Mapping):
-        own = Catalog("own", "", "", dict(said["names"]), said["offsets"], said["signer"])
-        return lambda _: own
-    return recognise
+def layout_of(record: Mapping[str, Any]) -> Catalog:
+    """Return the layout of an Item: what its catalog said, else what it looks like."""
+    said = record.get(LAYOUT)
+    if not isinstance(said, Mapping):
+        return recognise(record)
+    base = Catalog("own", "") if said.get("assets") else recognise(record)
+    return replace(base, **{str(key): value for key, value in said.items()})
+
+
+def said_by(catalog: Catalog, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a catalog says of an Item's layout that the Item itself does not show."""
+    said: dict[str, Any] = {}
+    if catalog.assets:
+        said["assets"] = dict(catalog.assets)
+    if catalog.offsets != "auto":
+        said["offsets"] = catalog.offsets
+    if not said:
+        return {}
+    said["signer"] = catalog.signer
+    try:
+        looks = recognise(record)
+    except ItemsError:
+        return said
+    return {} if all(getattr(looks, key) == value for key, value in said.items()) else said

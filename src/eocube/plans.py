@@ -313,11 +313,12 @@ def _sized(made: Plan, *, fixed: bool) -> Plan:
     takes = task_bytes(made, made.chunk)
     if fits is None or (fixed and takes > made.memory):
         best = fitting_chunk(made, made.memory)
+        rows, columns = (min(made.chunk, int(size)) for size in made.grid.shape)
         advice = f"chunk={best} fits" if best else "no chunk fits: ask for fewer scenes or bands"
         raise TooLargeError(
-            f"A task would take about {takes / 1e6:,.0f} MB ({len(made.scenes)} scenes x "
-            f"{len(made.bands)} bands x {made.chunk} x {made.chunk} px, {made.dtype}), more than "
-            f"memory={made.memory / 1e6:,.0f} MB: {advice}."
+            f"A task would take about {takes / 1e6:,.1f} MB ({len(made.scenes)} scenes x "
+            f"{len(made.bands)} bands x {rows} x {columns} px, {made.dtype}), more than "
+            f"memory={made.memory / 1e6:,.1f} MB: {advice}."
         )
     return made if fixed else replace(made, chunk=fits)
 

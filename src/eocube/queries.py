@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,8 @@ import shapely.geometry
 from .areas import area as to_area
 from .areas import lonlat
 from .catalogs import CATALOGS, Catalog
-from .errors import CatalogError, InputError, NoItemsError, SearchError, did_you_mean, shorten
-from .items import ASSETS_KEY
+from .errors import CatalogError, EocubeWarning, InputError, NoItemsError, SearchError, did_you_mean, shorten
+from .items import LAYOUT, said_by
 from .periods import Period
 from .periods import period as to_period
 
@@ -80,6 +81,8 @@ def search(
     >>> world = eocube.sample.cached()
     >>> items = eocube.search(world.items_path, world.bbox, "2021-06/2022-06", max_cloud=90)
     """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit={limit} would leave nothing: give 1 or more, or None.")
     where = _resolve(catalog)
     shape = None if area is None else lonlat(to_area(area))
     when = None if period is None else to_period(period)
@@ -95,10 +98,10 @@ def search(
             item for item in read_items(where.url)
             if _fits(item, shape, when) and _meets(item.properties, conditions)
         ]  # fmt: skip
-    clear = [item for item in found if max_cloud is None or _cloud(item) <= max_cloud]
+    clear = found if max_cloud is None else _clear_enough(found, max_cloud)
     if not clear:
         raise NoItemsError(_nothing(where, shape, when, max_cloud, conditions, len(found)))
-    return _collection(clear[:limit] if limit else clear, where)
+    return _collection(clear[:limit], where)
 
 
 def read_items(path: str | os.PathLike[str]) -> list[pystac.Item]:
@@ -170,9 +173,12 @@ def _ask_api(
         )
         return _sorted(answer.items())
     except (APIError, requests.RequestException, json.JSONDecodeError, KeyError) as error:
+        if isinstance(error.__cause__ or error.__context__ or error, requests.ConnectionError):
+            raise SearchError(
+                f"{catalog.name} ({catalog.url}) cannot be reached. Check the network and the url."
+            ) from error
         raise SearchError(
-            f"{catalog.name} ({catalog.url}) did not answer the search: {error}. Check the network and "
-            "the url, then try again."
+            f"{catalog.name} ({catalog.url}) did not answer the search as a STAC API does: {error}"
         ) from error
 
 
@@ -233,8 +239,16 @@ def _time(item: pystac.Item) -> datetime:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def _cloud(item: pystac.Item) -> float:
-    return float(item.properties.get("eo:cloud_cover") or 0)
+def _clear_enough(items: list[pystac.Item], max_cloud: float) -> list[pystac.Item]:
+    cover = {item.id: item.properties.get("eo:cloud_cover") for item in items}
+    unknown = [name for name, cloud in cover.items() if cloud is None]
+    if unknown:
+        warnings.warn(
+            f"{len(unknown)} Items do not say their cloud cover and are kept: {shorten(unknown)}.",
+            EocubeWarning,
+            stacklevel=3,
+        )
+    return [item for item in items if (cover[item.id] or 0) <= max_cloud]
 
 
 def _fits(item: pystac.Item, shape: BaseGeometry | None, when: Period | None) -> bool:
@@ -293,8 +307,10 @@ def _nothing(
 def _collection(items: list[pystac.Item], catalog: Catalog) -> pystac.ItemCollection:
     import pystac
 
-    custom = catalog.assets and catalog.name not in CATALOGS
-    extra = {ASSETS_KEY: {"names": dict(catalog.assets), "offsets": catalog.offsets,
-                          "signer": catalog.signer}} if custom else {}  # fmt: skip
+    for item in items:
+        # Only where the catalog says more than the Item shows; it then travels with the Item.
+        said = said_by(catalog, item.to_dict(include_self_link=False, transform_hrefs=False))
+        if said:
+            item.extra_fields[LAYOUT] = said
     logger.info("%d Items from %s: %s", len(items), catalog.name, shorten(i.id for i in items))
-    return pystac.ItemCollection(items, clone_items=False, extra_fields=extra)
+    return pystac.ItemCollection(items, clone_items=False)

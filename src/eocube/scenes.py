@@ -120,8 +120,7 @@ def scenes_of(
     """
     records = as_dicts(items)
     check_one_collection(records)
-    layout = layout_of(items)
-    granules = [granule_of(record, bands, layout(record)) for record in records]
+    granules = [granule_of(record, bands, layout_of(record)) for record in records]
     missing = {g.id: g.missing for g in granules if g.missing}
     if missing and not skip_missing:
         raise MissingAssetError(_lacking(missing, records))
@@ -181,6 +180,9 @@ def _lacking(missing: Mapping[str, tuple[str, ...]], records: list[dict[str, Any
     first = next(iter(missing))
     has = next(record for record in records if record["id"] == first)["assets"]
     lines = [f"{item} lacks {', '.join(names)}" for item, names in missing.items()]
+    if len(missing) == len(records) and len(set(missing.values())) == 1:
+        names = ", ".join(missing[first])
+        return f"None of the {len(records)} Items has {names}. They have: {shorten(has, 30)}."
     return (
         f"{len(missing)} of {len(records)} Items lack an asset: {shorten(lines)}. {first} has: "
         f"{shorten(has, 30)}. Ask for other bands or another mask, or leave these Items out with "

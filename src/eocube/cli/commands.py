@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import __version__
 from .requests import Failure, Query, Request, out_option, takes_query, takes_request
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ REDUCERS = ("median", "mean", "p25", "p75")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="eocube")
+@click.version_option(__version__, prog_name="eocube")
 def main() -> None:
     """Cloud-free Sentinel-2 from STAC catalogs: search, plan, mosaic, NDVI.
 

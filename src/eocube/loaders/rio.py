@@ -18,7 +18,7 @@ from rasterio.windows import Window
 from ..errors import ReadError
 from ..signing import sign
 from .base import Source, read_error
-from .sampling import FOUR, cut, scales
+from .sampling import cut, scales
 
 GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files: one request less per file
@@ -107,17 +107,12 @@ def _take(file: rasterio.DatasetReader, grid: GeoBox, source: Source, geobox: Ge
     how = cut(grid, geobox, source.resampling)
     if how.empty:
         return np.full(geobox.shape, source.nodata, dtype=source.dtype)
-    if how.method != "nearest" and (how.method != "bilinear" or _coarser(grid, geobox)):
+    if how.method not in ("nearest", "bilinear"):
         return _warp(file, grid, how.method, source, geobox)
     top, bottom, left, right = how.window
     block = file.read(1, window=Window(left, top, right - left, bottom - top))
     block = _with_nodata(block, file.nodata, source)
     return how.take(block, source.nodata).astype(source.dtype, copy=False)
-
-
-def _coarser(grid: GeoBox, geobox: GeoBox) -> bool:
-    """Whether four pixels are too few to stand for one of the output."""
-    return FOUR * max(scales(grid, geobox)) > 1
 
 
 def _with_nodata(block: NDArray[Any], tag: float | None, source: Source) -> NDArray[Any]:
@@ -130,10 +125,11 @@ def _with_nodata(block: NDArray[Any], tag: float | None, source: Source) -> NDAr
 def _warp(
     file: rasterio.DatasetReader, grid: GeoBox, method: str, source: Source, geobox: GeoBox
 ) -> NDArray[Any]:
-    """Leave methods with wide kernels to GDAL's warper.
+    """Leave other methods to GDAL's warper.
 
     The transformer's tolerance is a millionth of a pixel (GDAL's default, an eighth, makes results
-    depend on the window) and the kernel's size is fixed by the file, not by the window.
+    depend on the window) and the kernel's size is fixed by the file, not by the window. What is
+    left are roundings: two windows may differ by one digital number in rare pixels.
     """
     across, down = scales(grid, geobox)
     height, width = geobox.shape

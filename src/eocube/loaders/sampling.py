@@ -2,15 +2,15 @@
 
 Exact and independent of the window: the coordinates of every output pixel are computed, not
 approximated, so that two windows of one grid always agree where they meet. Nearest and bilinear
-follow GDAL's warper (`gdalwarpkernel.cpp`, GWKNearest and GWKBilinearResample4Sample): nearest is
-the pixel a point falls into; bilinear weighs the valid ones of the four around the point, and
-gives a value only where the pixel it falls into is valid.
+follow GDAL's warper (`gdalwarpkernel.cpp`): nearest is the pixel a point falls into; bilinear
+weighs the valid ones of the four around the point, of more where the output is coarser, and gives
+a value only where the pixel it falls into is valid.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -39,12 +39,15 @@ class Cut:
         does not reach.
     method : str
         Resampling, never ``auto``.
+    reach : pair of float
+        Pixels of the file, across and down, that the bilinear kernel reaches to each side.
     """
 
     rows: NDArray[np.float64]
     columns: NDArray[np.float64]
     window: tuple[int, int, int, int]
     method: str
+    reach: tuple[float, float]
 
     @property
     def empty(self) -> bool:
@@ -57,7 +60,7 @@ class Cut:
         rows, columns = self.rows - self.window[0], self.columns - self.window[2]
         if self.method == "nearest":
             return _nearest(block, rows, columns, nodata)
-        return _bilinear(block, rows, columns, nodata)
+        return _bilinear(block, rows, columns, nodata, self.reach)
 
 
 def cut(src: GeoBox, dst: GeoBox, resampling: str) -> Cut:
@@ -66,9 +69,10 @@ def cut(src: GeoBox, dst: GeoBox, resampling: str) -> Cut:
     if resampling == "auto":
         method = "nearest" if nests(src, dst) else "bilinear"
     rows, columns = _coordinates(src, dst)
-    rim = 0.0 if method == "nearest" else 1.0 if method == "bilinear" else 4 * max(1, *scales(src, dst))
+    across, down = (size if FOUR * size > 1 else 1.0 for size in scales(src, dst))
+    rim = 0.0 if method == "nearest" else max(across, down) + 1
     window = (*_span(rows, src.shape[0], rim), *_span(columns, src.shape[1], rim))
-    return Cut(rows, columns, window, method)
+    return Cut(rows, columns, window, method, (across, down))
 
 
 def nests(src: GeoBox, dst: GeoBox) -> bool:
@@ -155,12 +159,16 @@ def _pixel(
 
 
 def _bilinear(
-    block: NDArray[Any], rows: NDArray[np.float64], columns: NDArray[np.float64], nodata: int
+    block: NDArray[Any],
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    nodata: int,
+    reach: tuple[float, float],
 ) -> NDArray[Any]:
     valid = block != nodata
     value = np.where(valid, block, 0).astype(np.float64)
-    total = _weighted(value, rows, columns)
-    weight = _weighted(valid.astype(np.float64), rows, columns)
+    total = _weighted(value, rows, columns, reach)
+    weight = _weighted(valid.astype(np.float64), rows, columns, reach)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(weight == 1, total, total / weight)
     here = _nearest(block, rows, columns, nodata) != nodata
@@ -171,25 +179,38 @@ def _bilinear(
 
 
 def _weighted(
-    values: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
+    values: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    reach: tuple[float, float],
 ) -> NDArray[np.float64]:
-    """Sum of the four pixels around each point times their weights; outside counts as 0."""
-    padded = np.pad(values, 1)
-    (r0, wr), (c0, wc) = _corner(rows, values.shape[0]), _corner(columns, values.shape[1])
+    """Sum of the pixels around each point times their weights; outside counts as 0.
+
+    The kernel is a triangle, ``reach`` pixels to each side (columns, rows): 1 for the usual four
+    pixels. Added up in a fixed order, so that the sum does not depend on the window.
+    """
+    down, across = _taps(rows, reach[1]), _taps(columns, reach[0])
+    margin = (len(down) // 2 + 1, len(across) // 2 + 1)
+    padded = np.pad(values, [(m, m) for m in margin])
+    height, width = padded.shape
+    downs = [((r + margin[0]).clip(0, height - 1), w) for r, w in down]
+    acrosses = [((c + margin[1]).clip(0, width - 1), w) for c, w in across]
     if rows.shape[1] == 1 and columns.shape[0] == 1:
-        r, c = r0.ravel(), c0.ravel()
-        down = padded.take(r, axis=0) * (1 - wr) + padded.take(r + 1, axis=0) * wr
-        return np.asarray(down.take(c, axis=1) * (1 - wc) + down.take(c + 1, axis=1) * wc)
-    upper = padded[r0, c0] * (1 - wc) + padded[r0, c0 + 1] * wc
-    lower = padded[r0 + 1, c0] * (1 - wc) + padded[r0 + 1, c0 + 1] * wc
-    return np.asarray(upper * (1 - wr) + lower * wr)
+        first = reduce(np.add, (padded.take(r.ravel(), axis=0) * w for r, w in downs))
+        return reduce(np.add, (first.take(c.ravel(), axis=1) * w for c, w in acrosses))
+    return reduce(np.add, (padded[r, c] * (w * v) for r, w in downs for c, v in acrosses))
 
 
-def _corner(
-    coordinates: NDArray[np.float64], size: int
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the upper (left) pixel of the four, in the padded block, and the lower one's weight."""
-    inside = np.where(np.isfinite(coordinates), coordinates, -10)
-    middle = np.clip(inside - 0.5, -1, size - 1e-9)
+def _taps(
+    coordinates: NDArray[np.float64], reach: float
+) -> list[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """Return the pixels around each point and their weights, one pair for each place in the kernel."""
+    middle = np.where(np.isfinite(coordinates), coordinates, -10) - 0.5
     first = np.floor(middle)
-    return (first + 1).astype(np.intp).clip(0, size), middle - first
+    half = int(np.ceil(reach))
+    places = range(1 - half, half + 1)
+    weights = [np.maximum(0, 1 - np.abs(first + place - middle) / reach) for place in places]
+    if reach != 1:
+        total = sum(weights)
+        weights = [weight / total for weight in weights]
+    return [((first + place).astype(np.intp), weight) for place, weight in zip(places, weights, strict=True)]

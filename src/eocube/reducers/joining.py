@@ -13,7 +13,9 @@ from .base import Block, Reducer
 
 @dataclass(frozen=True)
 class Join:
-    """Several reducers, their bands one after the other; names must differ.
+    """Several reducers, their bands one after the other.
+
+    Where two would give bands of one name, each name gets its reducer: ``red_median``, ``red_p25``.
 
     Parameters
     ----------
@@ -29,17 +31,20 @@ class Join:
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
         """Return the bands of all parts."""
-        names = [name for part in self.parts for name in part.bands_out(bands)]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise InputError(
-                f"{', '.join(map(repr, self.parts))} would all give bands named {', '.join(twice)}: "
-                "make them one composite each."
-            )
-        return tuple(names)
+        names = [(name, part) for part in self.parts for name in part.bands_out(bands)]
+        plain = [name for name, _ in names]
+        found = tuple(f"{name}_{_label(part)}" if plain.count(name) > 1 else name for name, part in names)
+        if len(set(found)) < len(found):
+            raise InputError(f"A reducer is given twice: {', '.join(map(repr, self.parts))}.")
+        return found
 
     def dtype_out(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype that holds all parts, float32 for a float32 cube."""
         parts = [np.dtype(part.dtype_out(dtype)) for part in self.parts]
         floats = [part for part in parts if part.kind == "f"]
         return np.result_type(*(floats or parts))
+
+
+def _label(part: Reducer) -> str:
+    q = getattr(part, "q", None)
+    return type(part).__name__.lower() if q is None else f"p{q:g}"

@@ -95,7 +95,7 @@ def _name(band: Any) -> str:
 
 
 def _colour(rgb: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Stretch between the 2nd and 98th percentile of all three bands together, gamma 1.4."""
+    """Stretch between the 1st and 99th percentile of all three bands together, gamma 1.4."""
     clear = np.asarray(np.isfinite(rgb).all(axis=0))
     if not clear.any():
         return np.zeros((4, *clear.shape), dtype=np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ def write_zarr(
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise InputError(f"write_zarr takes a DataArray or Dataset, found {type(data).__name__}.")
     dataset = data.to_dataset(name=data.name or "eocube") if isinstance(data, xr.DataArray) else data
-    with whole(place) as final:
-        _storable(dataset).to_zarr(final, mode="w")
+    with whole(place) as final, warnings.catch_warnings():
+        # Text coordinates have a fixed width; zarr warns that this is not yet in its standard.
+        warnings.filterwarnings("ignore", message=".*(FixedLengthUTF32|fixed_length_utf32).*")
+        _storable(dataset).to_zarr(final, mode="w", consolidated=False)
     return place
 
 

@@ -1,0 +1,123 @@
+"""The command line, as a user types it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import rasterio
+from click.testing import CliRunner
+from rio_cogeo import cog_validate
+
+import eocube as eo
+from eocube.cli import main
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def call(*words, fails=False):
+        result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+        assert (result.exit_code != 0) == fails, result.output
+        return result.output
+
+    return call
+
+
+def test_the_first_command_of_the_readme(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = run("mosaic", "--sample", "--out", "mosaic.tif")
+    for word in ("scenes", "chunks", "memory", "made", "dates    12", "clear", "seconds"):
+        assert word in out, out
+    assert cog_validate("mosaic.tif", strict=True) == (True, [], [])
+    with rasterio.open("mosaic.tif") as file:
+        assert file.descriptions == ("red", "green", "blue", "nir")
+        values = file.read()
+    world = eo.sample.cached()
+    cube = eo.load(eo.search(world.items_path), world.grid, bands=["red", "green", "blue", "nir"], mask=eo.SCLMask())
+    np.testing.assert_array_equal(values, eo.composite(cube, eo.Median()).compute().values)
+    with rasterio.open("mosaic.count.tif") as file:
+        assert file.read(1).max() <= 12
+    with rasterio.open("mosaic.png") as file:
+        assert file.count == 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "mosaic.count.tif", "mosaic.png", "mosaic.tif"]
+
+
+def test_search_and_keep(run, small):
+    out = run("search", "--catalog", small.items_path, "--period", "2021", "--out", "items.json")
+    assert "S2A_33TTN_20210612_1_L2A" in out
+    count = int(re.search(r"(\d+) Items", out)[1])
+    assert len(eo.search("items.json")) == count
+    again = run("plan", "--catalog", "items.json")
+    assert "scenes" in again
+
+
+def test_plan_reads_nothing(run, small):
+    out = run("plan", "--catalog", small.items_path, "--dilate", 60, "--bands", "B04,nir", "--dtype", "uint16")
+    assert "red, nir (uint16" in out
+    assert "SCLMask().dilate(metres=60) at 20 m, rim 60 m (3 px)" in out
+
+
+def test_ndvi(run, small):
+    run("ndvi", "--catalog", small.items_path, "--mask", "scl-strict", "--out", "n.tif")
+    with rasterio.open("n.tif") as file:
+        assert file.descriptions == ("ndvi",)
+        values = file.read(1)
+    assert -1 <= np.nanmin(values) < np.nanmax(values) <= 1
+    assert cog_validate("n.tif")[0]
+
+
+@pytest.mark.parametrize("naming", ["earth-search", "planetary-computer"])
+def test_sample_then_mosaic(run, naming):
+    out = run("sample", "world", "--size", 60, "--dates", 3, "--naming", naming)
+    assert "eocube mosaic --catalog world/items" in out
+    run("mosaic", "--catalog", "world/items", "--out", "m.tif", "--mask", "none", "--reducer", "mean")
+    assert "is not an empty folder" in run("sample", "world", "--size", 60, "--dates", 3, fails=True)
+
+
+def test_area_crs_resolution(run, small):
+    west, south, east, north = small.bbox
+    area = f"{west + 0.002},{south + 0.002},{east - 0.002},{north - 0.002}"
+    out = run("plan", "--catalog", small.items_path, "--area", area, "--crs", "EPSG:3857", "--resolution", 20)
+    assert "of 20 m, EPSG:3857" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mosaic", "--catalog", "nowhere"], "no catalog 'nowhere'"),
+        (["mosaic", "--sample", "--bands", "rde"], "no band 'rde'"),
+        (["mosaic", "--sample", "--area", "1,2,three,4"], "neither 'west,south,east,north' nor"),
+        (["mosaic", "--sample", "--area", "0,0,1,1"], "No Item found"),
+        (["mosaic", "--sample", "--period", "2022/2021"], "after it ends"),
+        (["mosaic", "--sample", "--mask", "none", "--dilate", "20"], "--dilate needs a mask"),
+        (["mosaic", "--sample", "--memory", "1kB"], "A task would take"),
+        (["mosaic", "--sample", "--loader", "magic"], "no loader 'magic'"),
+        (["mosaic", "--sample", "--out", "no/such/folder/m.tif"], "there is no folder"),
+        (["ndvi", "--sample", "--resolution", "-3"], "not a pixel size"),
+    ],
+)
+def test_errors_are_one_line_and_no_traceback(run, words, message):
+    out = run(*words, fails=True)
+    assert message in out
+    assert out.startswith("Error: ")
+    assert "Traceback" not in out
+
+
+def test_existing_output_is_refused_before_the_work(run, small, tmp_path):
+    (tmp_path / "m.png").touch()
+    assert "m.png exists" in run("mosaic", "--catalog", small.items_path, "--out", "m.tif", fails=True)
+    run("mosaic", "--catalog", small.items_path, "--out", "m.tif", "--overwrite")
+
+
+def test_help_and_version():
+    out = subprocess.run([sys.executable, "-m", "eocube", "--help"], capture_output=True, text=True, check=True).stdout
+    for command in ("search", "plan", "mosaic", "ndvi", "sample"):
+        assert command in out
+    version = subprocess.run([sys.executable, "-m", "eocube", "--version"], capture_output=True, text=True, check=True)
+    assert eo.__version__ in version.stdout
