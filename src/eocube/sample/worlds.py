@@ -141,8 +141,9 @@ class World:
 
         Examples
         --------
-        >>> world = open("sample")                                     # doctest: +SKIP
-        >>> world.truth("cloud", "S2A_33TTN_20210612_0_L2A").mean()    # doctest: +SKIP
+        >>> from eocube import sample
+        >>> sample.cached().truth("cloud", "S2A_33TTN_20210612_0_L2A").shape
+        (240, 240)
         """
         if kind == "clear":
             return self.clear_on(self.geobox(item_id), item_id)

@@ -36,6 +36,15 @@ def write_zarr(
     ------
     OutputError
         If the path exists or cannot be written; before any pixel is read.
+    InputError
+        If it is no xarray object.
+
+    Examples
+    --------
+    >>> import eocube, tempfile
+    >>> world = eocube.sample.cached()
+    >>> cube = eocube.load(eocube.search(world.items_path), world.grid, bands=["red"])
+    >>> written = eocube.write_zarr(cube, tempfile.mkdtemp() + "/cube.zarr")
     """
     place = check_output(path, overwrite=overwrite)
     if not isinstance(data, xr.DataArray | xr.Dataset):
