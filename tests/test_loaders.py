@@ -16,9 +16,9 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from eocube.errors import InputError, ReadError
+from eocube.grids import nests
 from eocube.loaders import Loader, Source, loader_named
 from eocube.loaders.rio import RioLoader
-from eocube.loaders.sampling import nests
 from eocube.loaders.stack import StackstacLoader
 
 LOADERS = [RioLoader(), StackstacLoader()]

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .errors import BandError, InputError
-from .reducers import Join, Reducer, as_reducer
+from .reducers import Join, Reducer, as_reducer, reduce_codes
 
 DIMS = ("time", "band", "y", "x")
 
@@ -128,28 +128,33 @@ def _reduced(
     import dask.array as da
     from dask.base import tokenize
 
+    from .lazy import codes_under
+
+    under = codes_under(data)
+    data, coding = (data, None) if under is None else under
     if data.numblocks[:2] != (1, 1):
         data = data.rechunk({0: -1, 1: -1})
     return da.map_blocks(
-        _reduce_block, data, how, labels, size, dtype, dtype=dtype,
+        _reduce_block, data, how, labels, size, dtype, coding, dtype=dtype,
         chunks=((size[0],), (size[1],), *data.chunks[2:]), meta=np.empty((0, 0, 0, 0), dtype=dtype),
-        name="composite-" + tokenize(data.name, repr(how), labels, size, str(dtype)),
+        name="composite-" + tokenize(data.name, how, labels, size, str(dtype), coding),
     )  # fmt: skip
 
 
 def _reduce_block(
-    block: NDArray[Any], how: Reducer, labels: NDArray[np.intp], size: tuple[int, int], dtype: Any
+    block: NDArray[Any],
+    how: Reducer,
+    labels: NDArray[np.intp],
+    size: tuple[int, int],
+    dtype: Any,
+    coding: Any = None,
 ) -> NDArray[Any]:
     """Reduce (time, band, y, x) to (period, band out, y, x); a period without dates is no data."""
     out = np.zeros((*size, *block.shape[2:]), dtype=dtype)
     for period in range(size[0]):
         chosen = labels == period
-        if chosen.all():
-            out[period] = how(block)
-        elif chosen.any():
-            out[period] = how(block[chosen])
-        else:
-            out[period] = how(_nothing(block))
+        part = block if chosen.all() else block[chosen] if chosen.any() else _nothing(block)
+        out[period] = how(part) if coding is None else reduce_codes(how, part, coding)
     return out
 
 

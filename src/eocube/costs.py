@@ -95,14 +95,18 @@ def cost_of(plan: Plan) -> Cost:
 def task_bytes(plan: Plan, chunk: int) -> float:
     """Return about how much memory a task of this chunk takes at most.
 
-    The block itself, one Scene on its way (digital numbers, validity), the mask's window with its
-    rim, and what a reducer works on.
+    The codes of the block; where another granule of the same Scene may be needed, as much again;
+    the masks of all dates; the values that are made of the codes. A composite that works on codes
+    does without the latter.
     """
     rows, columns = (min(chunk, int(size)) for size in plan.grid.shape)
-    pixels, bands = rows * columns, len(plan.bands)
-    block = len(plan.scenes) * bands * pixels * np.dtype(plan.dtype).itemsize
-    scene = pixels * (bands * (2 + 2 + 4) + 4) + (0 if _one_crs(plan) else 64 * pixels)
-    return float(block + scene + _mask_bytes(plan, rows, columns) + bands * pixels * 8)
+    pixels, bands, dates = rows * columns, len(plan.bands), len(plan.scenes)
+    codes = dates * bands * pixels * 2
+    more = any(len(scene.granules) > 1 for scene in plan.scenes)
+    keep = dates * pixels * (2 if plan.mask is not None or more else 1)
+    across = 0 if _one_crs(plan) else 64 * pixels
+    values = dates * bands * pixels * np.dtype(plan.coding.dtype).itemsize
+    return float(codes + max(codes if more else 0, values) + keep + across + _mask_bytes(plan, rows, columns))
 
 
 def _one_crs(plan: Plan) -> bool:
@@ -122,8 +126,9 @@ def _mask_bytes(plan: Plan, rows: int, columns: int) -> float:
         factor = plan.grid.affine.a / need.resolution
     rim = 2 * math.ceil(need.reach / need.resolution)
     pixels = (rows * factor + rim) * (columns * factor + rim)
-    per_pixel = sum(2 if BANDS[band].kind == "class" else 14 for band in need.bands)
-    return float(pixels * (per_pixel + (24 if need.reach else 2)))
+    codes = sum(1 if BANDS[band].kind == "class" else 2 for band in need.bands) * len(plan.scenes)
+    values = sum(1 if BANDS[band].kind == "class" else 14 for band in need.bands)
+    return float(pixels * (2 * codes + values + (24 if need.reach else 2)))
 
 
 def fitting_chunk(plan: Plan, limit: float) -> int | None:

@@ -16,9 +16,10 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
 from .errors import InputError
+from .lazy import decoded
 from .loaders.base import Loader, Resampling
 from .plans import DType, Plan, plan
-from .reading import read_block
+from .reading import read_codes
 from .sentinel2 import BANDS, SCL_CLASSES
 
 DIMS = ("time", "band", "y", "x")
@@ -85,19 +86,16 @@ def load(
 
 
 def _cube(made: Plan) -> xr.DataArray:
-    classes = made.bands == ("scl",)
-    array = _lazy(made)
-    if classes:
-        array = da.map_blocks(_as_classes, array, dtype=np.uint8)
+    array = decoded(_codes(made), made.coding)
     return xr.DataArray(array, dims=DIMS, coords=_coordinates(made), attrs=_attributes(made), name="eocube")
 
 
-def _lazy(made: Plan) -> da.Array:
+def _codes(made: Plan) -> da.Array:
     """Build the graph: the plan is one shared key, a task holds its window and nothing else."""
     shape = (len(made.scenes), len(made.bands), *(int(size) for size in made.grid.shape))
     rows, columns = made.chunks
     token = tokenize(made, made.mask, made.loader)
-    name, table = f"eocube-{token}", f"eocube-plan-{token}"
+    name, table = f"eocube-codes-{token}", f"eocube-plan-{token}"
     windows = BlockwiseDepDict(
         {
             (0, 0, i, j): (top, top + height, left, left + width)
@@ -112,7 +110,7 @@ def _lazy(made: Plan) -> da.Array:
     layers = {name: layer, table: MaterializedLayer({(table,): _Shared(made)})}
     graph = HighLevelGraph(layers, {name: {table}, table: set()})
     chunks = ((shape[0],), (shape[1],), rows, columns)
-    return da.Array(graph, name, chunks, dtype=made.dtype)
+    return da.Array(graph, name, chunks, dtype=np.uint8 if made.bands == ("scl",) else np.uint16)
 
 
 class _Shared:
@@ -126,11 +124,7 @@ class _Shared:
 
 
 def _read(shared: _Shared, window: tuple[int, int, int, int]) -> NDArray[Any]:
-    return read_block(shared.plan, window)
-
-
-def _as_classes(block: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.asarray(np.nan_to_num(block, nan=0), dtype=np.uint8)
+    return read_codes(shared.plan, window)
 
 
 def _starts(sizes: tuple[int, ...]) -> list[int]:

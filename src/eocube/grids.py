@@ -122,6 +122,19 @@ def asset_grid(properties: Mapping[str, Any], asset: Mapping[str, Any]) -> GeoBo
         return None
 
 
+def nests(src: GeoBox, dst: GeoBox) -> bool:
+    """Whether the output shares the file's lattice, or each of its pixels lies within one."""
+    if src.crs != dst.crs:
+        return False
+    ratio = src.affine.a / dst.affine.a
+    whole = round(ratio)
+    if whole < 1 or abs(ratio - whole) > 1e-6 or abs(src.affine.a + src.affine.e) > 1e-6:
+        return False
+    shift_x = (src.affine.c - dst.affine.c) / dst.affine.a
+    shift_y = (src.affine.f - dst.affine.f) / dst.affine.e
+    return abs(shift_x - round(shift_x)) < 1e-3 and abs(shift_y - round(shift_y)) < 1e-3
+
+
 def lattice_around(window: GeoBox, resolution: float, reach: float, crs: CRS) -> GeoBox:
     """Return the grid on which a mask sees a window and ``reach`` metres around it.
 

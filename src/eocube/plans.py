@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import shapely
@@ -16,22 +17,24 @@ from odc.geo.geom import Geometry
 from shapely.geometry.base import BaseGeometry
 
 from .areas import LONLAT, lonlat
+from .codes import Coding
 from .costs import Cost, as_bytes, cost_of, fitting_chunk, task_bytes
 from .descriptions import as_html, as_text
 from .errors import (
     GridError,
     InputError,
+    ItemsError,
     MaskError,
     MissingAssetError,
     NoItemsError,
     TooLargeError,
     did_you_mean,
 )
-from .grids import check_grid, crs_of, is_utm
+from .grids import check_grid, crs_of, is_utm, nests
 from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
 from .masks.algebra import Need, as_mask, need
 from .scenes import Scene, SceneTable, scenes_of
-from .sentinel2 import band_names
+from .sentinel2 import BANDS, band_names
 
 if TYPE_CHECKING:
     from .granules import Granule
@@ -89,7 +92,59 @@ class Plan:
     def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Heights and widths of the blocks, as Dask writes them."""
         rows, columns = self.grid.shape
-        return _pieces(int(rows), self.chunk), _pieces(int(columns), self.chunk)
+        top, left = self.start
+        return _pieces(int(rows), self.chunk, top), _pieces(int(columns), self.chunk, left)
+
+    @cached_property
+    def start(self) -> tuple[int, int]:
+        """Rows and columns from the grid's corner to the first edge of the files' blocks.
+
+        So that a block of a file lies in as few chunks as possible. Where the grid does not share
+        the lattice of the files, or the chunk is no multiple of 256, chunks start at the corner.
+        """
+        grids = [g.grid for scene in self.scenes for g in scene.granules]
+        own = [g for g in grids if g is not None and nests(g, self.grid) and g.affine.a == self.grid.affine.a]
+        if not own or self.chunk % 256:
+            return 0, 0
+        a = self.grid.affine
+        origins = Counter(((g.affine.f - a.f) / a.e, (g.affine.c - a.c) / a.a) for g in own)
+        row, column = min(origins, key=lambda origin: (-origins[origin], origin))
+        return round(row) % self.chunk, round(column) % self.chunk
+
+    @cached_property
+    def coding(self) -> Coding:
+        """How the blocks of the cube are coded until they are values."""
+        return self.coding_of(self.bands, "uint8" if self.bands == ("scl",) else self.dtype)
+
+    def coding_of(self, bands: tuple[str, ...], dtype: str) -> Coding:
+        """Return how blocks of these bands are coded: the same for all granules."""
+        return Coding(
+            tuple(max(self._biases.get(band, 0), 1 if BANDS[band].nodata else 0) for band in bands),
+            tuple(self._divisors.get(band, 1.0) for band in bands),
+            dtype,
+        )
+
+    @cached_property
+    def _biases(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for scene in self.scenes:
+            for granule in scene.granules:
+                for band, offset in granule.offsets.items():
+                    found[band] = max(found.get(band, 0), -round(offset))
+        return found
+
+    @cached_property
+    def _divisors(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for scene in self.scenes:
+            for granule in scene.granules:
+                for band, scale in granule.scales.items():
+                    if found.setdefault(band, round(1 / scale, 6)) != round(1 / scale, 6):
+                        raise ItemsError(
+                            f"Item {granule.id!r} says another scale of {band} ({scale:g}) than those before "
+                            f"it ({1 / found[band]:g}): make one cube of each."
+                        )
+        return found
 
     @property
     def need(self) -> Need | None:
@@ -98,22 +153,6 @@ class Plan:
             return None
         wants = need(self.mask)
         return wants._replace(resolution=_mask_resolution(wants.resolution, self.grid))
-
-    def touching(self, window: GeoBox, margin: float = 0.0) -> list[list[int]]:
-        """Return for each scene the indices of its granules that may have data in a window.
-
-        Parameters
-        ----------
-        window : GeoBox
-            In the grid's CRS.
-        margin : float
-            Width of a rim around it, in units of the CRS.
-        """
-        box = shapely.box(*window.extent.boundingbox.bbox).buffer(margin, join_style="mitre")
-        return [
-            [index for index, outline in enumerate(outlines) if outline.intersects(box)]
-            for outlines in self.outlines
-        ]
 
     @cached_property
     def cost(self) -> Cost:
@@ -215,7 +254,9 @@ def plan(
         scenes, grid, names, wanted, size or 1024, dtype, resampling, reader, limit,
         _mask_crs(grid, table), outlines, table.twins, table.skipped,
     )  # fmt: skip
-    return _sized(made, fixed=size is not None)
+    sized = _sized(made, fixed=size is not None)
+    sized.coding  # noqa: B018  (scales that do not fit together are refused here)
+    return sized
 
 
 def _scene_table(
@@ -323,9 +364,10 @@ def _sized(made: Plan, *, fixed: bool) -> Plan:
     return made if fixed else replace(made, chunk=fits)
 
 
-def _pieces(size: int, chunk: int) -> tuple[int, ...]:
-    whole, rest = divmod(size, chunk)
-    return (chunk,) * whole + ((rest,) if rest else ())
+def _pieces(size: int, chunk: int, first: int) -> tuple[int, ...]:
+    """Cut a length at multiples of the chunk, counted from ``first``."""
+    edges = [0, *range(first or chunk, size, chunk), size]
+    return tuple(high - low for low, high in pairwise(edges))
 
 
 def _check_choice(name: str, found: object, known: tuple[str, ...]) -> None:

@@ -1,11 +1,14 @@
 """Reading a block: the only room where loaders meet masks.
 
-Runs in the worker, once per output chunk: for each Scene the mask is made first, on its own grid
-with its rim; then the values are read on the bare window, where anything is left to read.
+Runs in the worker, once per output chunk. First the masks of all Scenes, on their own lattice with
+its rim; then the values on the bare window, of what the masks left. The loader gets all files of a
+step at once, so that it can have many requests under way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,20 +16,24 @@ import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from .codes import Coding
 from .grids import crs_of, lattice_around, pixel_coordinates
 from .loaders.base import Source
 from .masks.algebra import apply
 from .pixels import Pixels
-from .sentinel2 import BANDS, QUANTIFICATION
+from .sentinel2 import BANDS
 
 if TYPE_CHECKING:
     from .granules import Granule
     from .plans import Plan
     from .scenes import Scene
 
+Bools = NDArray[np.bool_]
+_NOTHING = Source("", dtype="uint8")
 
-def read_block(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
-    """Read, harmonise, mosaic and mask one window of a plan's cube.
+
+def read_codes(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
+    """Read, mosaic and mask one window of a plan's cube.
 
     Parameters
     ----------
@@ -37,122 +44,167 @@ def read_block(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
     Returns
     -------
     array (time, band, y, x)
-        In the plan's dtype; NaN or 0 where there is no data or the mask threw it away.
+        Codes, see ``plan.coding``; 0 where there is no data or the mask threw it away.
     """
     top, bottom, left, right = window
     geobox = plan.grid[top:bottom, left:right]
-    fill = np.nan if plan.dtype == "float32" else 0
-    out = np.full((len(plan.scenes), len(plan.bands), *geobox.shape), fill, dtype=plan.dtype)
-    masking = None if plan.mask is None else _MaskWindow(plan, geobox)
-    for index, members in enumerate(plan.touching(geobox)):
-        if not members:
-            continue
-        scene = plan.scenes[index]
-        bad = None if masking is None else masking.bad(index)
-        if bad is not None and bad.all():
-            continue
-        granules = [scene.granules[member] for member in members]
-        _fill(out[index], granules, plan.bands, geobox, plan)
-        if bad is not None:
-            out[index][:, bad] = fill
-    return out
+    groups = _touching(plan, shapely.box(*geobox.extent.boundingbox.bbox))
+    keep = None if plan.mask is None else _kept(plan, geobox, groups)
+    return _mosaic(plan, groups, plan.bands, geobox, keep)
 
 
-class _MaskWindow:
-    """The mask of one output window: its lattice, and where the output's pixels lie in it."""
+def _touching(plan: Plan, box: Any) -> list[list[Granule]]:
+    """Return for each Scene the granules that may have data in a box, in their order."""
+    pairs = [zip(scene.granules, outlines, strict=True) for scene, outlines in
+             zip(plan.scenes, plan.outlines, strict=True)]  # fmt: skip
+    return [[granule for granule, outline in own if outline.intersects(box)] for own in pairs]
 
-    def __init__(self, plan: Plan, geobox: GeoBox) -> None:
-        need = plan.need
-        assert need is not None
-        self.plan, self.geobox, self.bands = plan, geobox, need.bands
-        self.lattice = lattice_around(geobox, need.resolution, need.reach, plan.mask_crs)
-        rows, columns = pixel_coordinates(self.lattice, geobox)
-        height, width = self.lattice.shape
+
+def _kept(plan: Plan, geobox: GeoBox, groups: list[list[Granule]]) -> list[Bools]:
+    """Return for each Scene bool (y, x), True where the mask leaves the pixel."""
+    need = plan.need
+    assert need is not None
+    lattice = lattice_around(geobox, need.resolution, need.reach, plan.mask_crs)
+    box = shapely.box(*lattice.extent.to_crs(crs_of(plan.grid), resolution=20_000).boundingbox.bbox)
+    # A Scene without data in the window itself needs no mask.
+    seen = [around if own else [] for own, around in zip(groups, _touching(plan, box), strict=True)]
+    coding = plan.coding_of(need.bands, "float32")
+    codes = _mosaic(plan, seen, need.bands, lattice, None)
+    place = _Place(lattice, geobox)
+    kept = []
+    for scene, granules, own in zip(plan.scenes, seen, codes, strict=True):
+        if granules:
+            kept.append(~place.of(apply(plan.mask, _pixels(scene, need.bands, own, coding, lattice))))
+        else:
+            kept.append(np.zeros(geobox.shape, dtype=bool))
+    return kept
+
+
+class _Place:
+    """Where the pixels of a window lie in the lattice of a mask."""
+
+    def __init__(self, lattice: GeoBox, geobox: GeoBox) -> None:
+        rows, columns = pixel_coordinates(lattice, geobox)
+        height, width = lattice.shape
         self.rows = np.floor(rows + 1e-6).astype(np.intp).clip(0, height - 1)
         self.columns = np.floor(columns + 1e-6).astype(np.intp).clip(0, width - 1)
-        own = self.lattice.extent.to_crs(crs_of(plan.grid), resolution=20_000).boundingbox.bbox
-        self.box = shapely.box(*own)
+        self.separable = self.rows.shape[1] == 1 and self.columns.shape[0] == 1
 
-    def bad(self, index: int) -> NDArray[np.bool_]:
-        """Return bool (y, x) on the output's window, True where a Scene is thrown away."""
-        plan, scene = self.plan, self.plan.scenes[index]
-        granules = [
-            granule
-            for granule, outline in zip(scene.granules, plan.outlines[index], strict=True)
-            if outline.intersects(self.box)
-        ]
-        values = np.full((len(self.bands), *self.lattice.shape), np.nan, dtype=np.float32)
-        _fill(values, granules, self.bands, self.lattice, plan)
-        found = apply(plan.mask, _pixels(scene, self.bands, values, self.lattice))
+    def of(self, found: Bools) -> Bools:
+        """Return the mask at the window's pixels."""
+        if self.separable:
+            return np.asarray(found.take(self.rows[:, 0], axis=0).take(self.columns[0], axis=1))
         return np.asarray(found[self.rows, self.columns])
 
 
 def _pixels(
-    scene: Scene, bands: tuple[str, ...], values: NDArray[np.float32], geobox: GeoBox
+    scene: Scene, bands: tuple[str, ...], codes: NDArray[Any], coding: Coding, geobox: GeoBox
 ) -> Pixels:
-    named = {}
-    for band, layer in zip(bands, values, strict=True):
-        named[band] = np.nan_to_num(layer, nan=0).astype(np.uint8) if band == "scl" else layer
+    values = coding.decode(codes)
+    named = {
+        band: codes[index].astype(np.uint8) if BANDS[band].kind == "class" else values[index]
+        for index, band in enumerate(bands)
+    }
     return Pixels(
         named, geobox, scene.sun_azimuth, scene.sun_elevation, scene.id, scene.platform,
         scene.baseline, scene.time.replace(tzinfo=None),
     )  # fmt: skip
 
 
-def _fill(
-    out: NDArray[Any], granules: list[Granule], bands: tuple[str, ...], geobox: GeoBox, plan: Plan
-) -> None:
-    """Mosaic granules into (band, y, x): the first that is valid in all reflectance bands wins."""
-    kinds = [BANDS[band].kind == "reflectance" for band in bands]
-    deciding = kinds if any(kinds) else [True] * len(bands)
-    empty = np.ones(geobox.shape, dtype=bool)
-    for granule in granules:
-        sources = [_resampled(granule.sources[band], plan.resampling) for band in bands]
-        numbers = plan.loader(sources, geobox)
-        valid = empty.copy()
-        for layer, source, decides in zip(numbers, sources, deciding, strict=True):
-            if decides:
-                valid &= layer != source.nodata
-        for index, band in enumerate(bands):
-            _harmonise(out[index], numbers[index], valid, band, granule)
-        empty &= ~valid
-        if not empty.any():
-            return
+def _mosaic(
+    plan: Plan,
+    groups: list[list[Granule]],
+    bands: tuple[str, ...],
+    geobox: GeoBox,
+    keep: list[Bools] | None,
+) -> NDArray[Any]:
+    """Return codes (time, band, y, x): of each Scene's granules the first valid one, where kept.
+
+    A granule is valid where all its reflectance bands have data. In rounds: the first granules of
+    all Scenes at once, then the second ones where the first had nothing, and so on.
+    """
+    coding = plan.coding_of(bands, plan.dtype)
+    left = list(keep) if keep is not None else [np.ones(geobox.shape, dtype=bool) for _ in groups]
+    block: NDArray[Any] | None = None
+    for place in range(max((len(group) for group in groups), default=0)):
+        firsts = [group[place] if len(group) > place else None for group in groups]
+        if not any(g is not None and r.any() for g, r in zip(firsts, left, strict=True)):
+            continue
+        numbers = _wide_enough(_load(plan, firsts, bands, geobox, left), firsts, bands, coding)
+        for index, granule in enumerate(firsts):
+            if granule is None or not left[index].any():
+                numbers[index] = 0
+                continue
+            filled = _coded(numbers[index], granule, bands, coding, left[index])
+            left[index] = left[index] & ~filled
+        block = numbers if block is None else _joined(block, numbers)
+    shape = (len(groups), len(bands), *geobox.shape)
+    return np.zeros(shape, dtype=np.uint8) if block is None else block
 
 
-def _resampled(source: Source, resampling: str) -> Source:
+def _load(
+    plan: Plan,
+    granules: Sequence[Granule | None],
+    bands: tuple[str, ...],
+    geobox: GeoBox,
+    wanted: list[Bools],
+) -> NDArray[Any]:
+    """Return digital numbers (time, band, y, x) of one granule per Scene."""
+    sources, looks = [], []
+    for granule, wants in zip(granules, wanted, strict=True):
+        for band in bands:
+            source = _NOTHING if granule is None else granule.sources[band]
+            sources.append(_resampled(source, plan.resampling))
+            looks.append(np.zeros_like(wants) if granule is None else wants)
+    numbers = plan.loader(sources, geobox, looks)
+    return numbers.reshape(len(granules), len(bands), *geobox.shape)
+
+
+def _wide_enough(
+    numbers: NDArray[Any], granules: Sequence[Granule | None], bands: tuple[str, ...], coding: Coding
+) -> NDArray[Any]:
+    """Widen the numbers in the rare case that a code would not fit: bright pixels, mixed offsets."""
+    if numbers.dtype != np.uint16:
+        return numbers
+    for own, granule in zip(numbers, granules, strict=True):
+        for layer, band, bias in zip(own, bands, coding.biases, strict=True):
+            shift = 0 if granule is None else round(granule.offsets.get(band, 0.0)) + bias
+            if band in BANDS and BANDS[band].kind == "reflectance" and shift and layer.max() > 65535 - shift:
+                return numbers.astype(np.int32)
+    return numbers
+
+
+def _resampled(source: Source, resampling: Any) -> Source:
     if source.resampling != "auto" or resampling == "auto":
         return source
-    from dataclasses import replace
-
     return replace(source, resampling=resampling)
 
 
-def _harmonise(
-    out: NDArray[Any], numbers: NDArray[Any], valid: NDArray[np.bool_], band: str, granule: Granule
-) -> None:
-    """Write digital numbers as reflectance (or as they are) where valid.
+def _coded(
+    numbers: NDArray[Any], granule: Granule, bands: tuple[str, ...], coding: Coding, wanted: Bools
+) -> Bools:
+    """Turn digital numbers (band, y, x) into codes in place; return where they are valid."""
+    kinds = [BANDS[band].kind == "reflectance" for band in bands]
+    deciding = kinds if any(kinds) else [True] * len(bands)
+    valid = wanted.copy()
+    for layer, band, decides in zip(numbers, bands, deciding, strict=True):
+        if decides:
+            np.logical_and(valid, layer != BANDS[band].nodata, out=valid)
+    for index, band in enumerate(bands):
+        layer, nodata = numbers[index], BANDS[band].nodata
+        if nodata:
+            layer[layer == nodata] = -1 % 2 ** (8 * layer.itemsize)  # + 1 makes it 0
+        shift = round(granule.offsets.get(band, 0.0)) + coding.biases[index]
+        if shift:
+            np.add(layer, np.asarray(shift).astype(layer.dtype), out=layer)
+        np.multiply(layer, valid, out=layer)
+    return valid
 
-    reflectance = (DN + BOA_ADD_OFFSET) / QUANTIFICATION_VALUE (ESA, baseline 04.00). A valid
-    pixel of 0 or less stays a valid pixel.
-    """
-    if out.dtype == np.float32:
-        values = numbers.astype(np.float32)
-        if band in granule.offsets:
-            values += np.float32(granule.offsets[band])
-            values /= np.float32(round(1 / granule.scales[band], 6))
-        elif BANDS[band].nodata:
-            values[numbers == BANDS[band].nodata] = np.nan
-        elif band == "scl":
-            values[numbers == 0] = np.nan
-        np.copyto(out, values, where=valid)
-        return
-    whole = numbers.astype(np.int32)
-    if band in granule.offsets:
-        whole += round(granule.offsets[band])
-        if granule.scales[band] != 1 / QUANTIFICATION:
-            whole = np.rint(whole * (granule.scales[band] * QUANTIFICATION)).astype(np.int32)
-        whole = whole.clip(1, 65535)
-    elif BANDS[band].nodata:
-        whole = np.where(numbers == BANDS[band].nodata, 0, whole.clip(1))
-    np.copyto(out, whole.astype(out.dtype), where=valid)
+
+def _joined(block: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:
+    """Fill what the earlier granules left; both are 0 where they have nothing."""
+    block = block.astype(np.result_type(block, numbers), copy=False)
+    for have, new in zip(block, numbers, strict=True):
+        if new.any():
+            np.bitwise_or(have, new, out=have)
+    return block

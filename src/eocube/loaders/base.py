@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ReadError, did_you_mean
@@ -65,8 +66,17 @@ class Loader(Protocol):
     result may not depend on how a grid is cut into windows.
     """
 
-    def __call__(self, sources: Sequence[Source], geobox: GeoBox) -> NDArray[Any]:
+    def __call__(
+        self,
+        sources: Sequence[Source],
+        geobox: GeoBox,
+        wanted: Sequence[NDArray[np.bool_] | None] | None = None,
+    ) -> NDArray[Any]:
         """Return digital numbers of shape (source, y, x).
+
+        ``wanted[i]``, bool (y, x), tells which pixels of source i will be looked at (None: all).
+        What is not wanted need not be read: it may hold anything. A source of which nothing is
+        wanted is not opened, and is no data.
 
         ``source.nodata`` where a file has no data or does not reach. The dtype is the smallest
         that holds all sources.
@@ -103,6 +113,12 @@ def loader_named(loader: str | Loader) -> Loader:
     raise InputError(
         f"There is no loader {loader!r}.{did_you_mean(loader, known)} Known: {', '.join(known)}."
     )
+
+
+def none_wanted(wanted: Sequence[NDArray[np.bool_] | None] | None, index: int) -> bool:
+    """Whether nothing of a source is wanted."""
+    look = None if wanted is None else wanted[index]
+    return look is not None and not look.any()
 
 
 def read_error(source: Source, why: object) -> ReadError:

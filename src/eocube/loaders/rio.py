@@ -17,7 +17,7 @@ from rasterio.windows import Window
 
 from ..errors import ReadError
 from ..signing import sign
-from .base import Source, read_error
+from .base import Source, none_wanted, read_error
 from .sampling import cut, scales
 
 GDAL = {
@@ -47,13 +47,19 @@ class RioLoader:
 
     drivers: tuple[str, ...] | None = ("GTiff", "JP2OpenJPEG")
 
-    def __call__(self, sources: Sequence[Source], geobox: GeoBox) -> NDArray[Any]:
+    def __call__(
+        self,
+        sources: Sequence[Source],
+        geobox: GeoBox,
+        wanted: Sequence[NDArray[np.bool_] | None] | None = None,
+    ) -> NDArray[Any]:
         """Return digital numbers (source, y, x); see :class:`eocube.loaders.Loader`."""
         dtype = np.result_type(*(np.dtype(source.dtype) for source in sources))
         out = np.empty((len(sources), *geobox.shape), dtype=dtype)
         with rasterio.Env(**GDAL):
             for index, source in enumerate(sources):
-                out[index] = self._read(source, geobox)
+                skip = none_wanted(wanted, index)
+                out[index] = source.nodata if skip else self._read(source, geobox)
         return out
 
     def _read(self, source: Source, geobox: GeoBox) -> NDArray[Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from ..grids import pixel_coordinates
+from ..grids import nests, pixel_coordinates
 
 _SAME = 1e-6  # of a pixel
 
@@ -73,19 +73,6 @@ def cut(src: GeoBox, dst: GeoBox, resampling: str) -> Cut:
     rim = 0.0 if method == "nearest" else max(across, down) + 1
     window = (*_span(rows, src.shape[0], rim), *_span(columns, src.shape[1], rim))
     return Cut(rows, columns, window, method, (across, down))
-
-
-def nests(src: GeoBox, dst: GeoBox) -> bool:
-    """Whether the output shares the file's lattice, or each of its pixels lies within one."""
-    if src.crs != dst.crs:
-        return False
-    ratio = src.affine.a / dst.affine.a
-    whole = round(ratio)
-    if whole < 1 or abs(ratio - whole) > _SAME or abs(src.affine.a + src.affine.e) > _SAME:
-        return False
-    shift_x = (src.affine.c - dst.affine.c) / dst.affine.a
-    shift_y = (src.affine.f - dst.affine.f) / dst.affine.e
-    return abs(shift_x - round(shift_x)) < 1e-3 and abs(shift_y - round(shift_y)) < 1e-3
 
 
 def scales(src: GeoBox, dst: GeoBox) -> tuple[float, float]:

@@ -18,19 +18,27 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from ..errors import InputError
+from ..grids import nests
 from ..signing import sign
-from .base import Source, read_error
-from .sampling import nests
+from .base import Source, none_wanted, read_error
 
 
 @dataclass(frozen=True)
 class StackstacLoader:
     """Reads with stackstac's ``AutoParallelRioReader``; needs an output CRS with an EPSG code."""
 
-    def __call__(self, sources: Sequence[Source], geobox: GeoBox) -> NDArray[Any]:
+    def __call__(
+        self,
+        sources: Sequence[Source],
+        geobox: GeoBox,
+        wanted: Sequence[NDArray[np.bool_] | None] | None = None,
+    ) -> NDArray[Any]:
         """Return digital numbers (source, y, x); see :class:`eocube.loaders.Loader`."""
         dtype = np.result_type(*(np.dtype(source.dtype) for source in sources))
-        return np.stack([_read(source, geobox) for source in sources]).astype(dtype, copy=False)
+        out = np.empty((len(sources), *geobox.shape), dtype=dtype)
+        for index, source in enumerate(sources):
+            out[index] = source.nodata if none_wanted(wanted, index) else _read(source, geobox)
+        return out
 
 
 def _read(source: Source, geobox: GeoBox) -> NDArray[Any]:

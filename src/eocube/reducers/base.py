@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codes import Coding
 from ..errors import InputError
 
 Block = NDArray[Any]
@@ -31,6 +32,20 @@ class Reducer(Protocol):
     def dtype_out(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype of the result for a block of this dtype."""
         ...  # pragma: no cover
+
+
+@runtime_checkable
+class OfCodes(Protocol):
+    """A reducer that can work on codes, without the values having been made of them all."""
+
+    def of_codes(self, codes: Block, coding: Coding) -> Block:
+        """Reduce codes (time, band, y, x) to what ``__call__`` makes of their values."""
+        ...  # pragma: no cover
+
+
+def reduce_codes(how: Reducer, codes: Block, coding: Coding) -> Block:
+    """Reduce codes, through their values if the reducer knows only those."""
+    return how.of_codes(codes, coding) if isinstance(how, OfCodes) else how(coding.decode(codes))
 
 
 def as_reducer(found: Any) -> Reducer:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..codes import Coding
 from .base import Block, settle, valid
 
 
@@ -20,6 +21,13 @@ class Count:
     def __call__(self, block: Block) -> Block:
         """Reduce (time, band, y, x) to (1, y, x)."""
         return np.asarray(valid(block).all(axis=1).sum(axis=0, dtype=np.uint16)[None])
+
+    def of_codes(self, codes: Block, coding: Coding) -> Block:  # noqa: ARG002
+        """Reduce codes (time, band, y, x) to (1, y, x)."""
+        count = np.zeros(codes.shape[2:], dtype=np.uint16)
+        for date in codes:
+            count += np.logical_and.reduce(date != 0, axis=0)
+        return count[None]
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG002
         """Return ``("count",)``."""
@@ -43,6 +51,18 @@ class Mean:
             np.add(total, values, out=total, where=has_data)
             count += has_data
         return settle(total / np.maximum(count, 1), count, block.dtype)
+
+    def of_codes(self, codes: Block, coding: Coding) -> Block:
+        """Reduce codes (time, band, y, x) to values (band, y, x)."""
+        if coding.dtype != "float32":  # lean values are cut off at 1, each for itself
+            return self(coding.decode(codes))
+        count = np.zeros(codes.shape[1:], dtype=np.uint32)
+        for date in codes:
+            count += date != 0
+        total = codes.sum(axis=0, dtype=np.float64)
+        for band, (bias, divisor) in enumerate(zip(coding.biases, coding.divisors, strict=True)):
+            total[band] = (total[band] - bias * count[band].astype(np.float64)) / divisor
+        return settle(total / np.maximum(count, 1), count, np.dtype(np.float32))
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
         """Return the bands themselves."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..codes import Coding
 from ..errors import InputError
-from .base import Block, Reducer
+from .base import Block, Reducer, reduce_codes
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Join:
         """Reduce (time, band, y, x) to (all bands out, y, x)."""
         dtype = self.dtype_out(block.dtype)
         return np.concatenate([part(block).astype(dtype, copy=False) for part in self.parts])
+
+    def of_codes(self, codes: Block, coding: Coding) -> Block:
+        """Reduce codes (time, band, y, x) to values (all bands out, y, x)."""
+        dtype = self.dtype_out(np.dtype(coding.dtype))
+        return np.concatenate(
+            [reduce_codes(part, codes, coding).astype(dtype, copy=False) for part in self.parts]
+        )
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
         """Return the bands of all parts."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 
 @lru_cache(maxsize=256)
-def comparators(size: int, wanted: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """Return the pairs (low, high) to compare in turn so that the wanted ranks come out right.
+def comparators(size: int, wanted: tuple[int, ...]) -> tuple[tuple[int, int, bool, bool], ...]:
+    """Return the comparisons to make in turn so that the wanted ranks come out right.
 
     Parameters
     ----------
@@ -23,6 +23,11 @@ def comparators(size: int, wanted: tuple[int, ...]) -> tuple[tuple[int, int], ..
         Number of values.
     wanted : tuple of int
         Ranks that are needed, 0 being the least.
+
+    Returns
+    -------
+    tuple of (low, high, keep_low, keep_high)
+        Two places, and whether the lesser and the greater of them are needed afterwards.
     """
     pairs: list[tuple[int, int]] = []
     p = 1
@@ -41,23 +46,30 @@ def comparators(size: int, wanted: tuple[int, ...]) -> tuple[tuple[int, int], ..
     kept = []
     for low, high in reversed(pairs):
         if low in needed or high in needed:
+            kept.append((low, high, low in needed, high in needed))
             needed |= {low, high}
-            kept.append((low, high))
     return tuple(reversed(kept))
 
 
-def sort_ranks(values: NDArray[Any], wanted: tuple[int, ...]) -> None:
-    """Sort along the first axis, in place, as far as the wanted ranks need it.
+def sort_ranks(rows: list[NDArray[Any]], wanted: tuple[int, ...]) -> None:
+    """Sort rows against each other, in place, as far as the wanted ranks need it.
 
     Parameters
     ----------
-    values : array (n, ...)
-        Without NaN.
+    rows : list of arrays
+        Of one shape, without NaN; afterwards ``rows[rank]`` is right for the wanted ranks. The
+        arrays are written over.
     wanted : tuple of int
         Ranks that must be right afterwards.
     """
-    spare = np.empty_like(values[0])
-    for low, high in comparators(len(values), wanted):
-        np.minimum(values[low], values[high], out=spare)
-        np.maximum(values[low], values[high], out=values[high])
-        values[low] = spare
+    spare = np.empty_like(rows[0])
+    for low, high, keep_low, keep_high in comparators(len(rows), wanted):
+        a, b = rows[low], rows[high]
+        if keep_low and keep_high:
+            np.minimum(a, b, out=spare)
+            np.maximum(a, b, out=b)
+            rows[low], spare = spare, a
+        elif keep_low:
+            np.minimum(a, b, out=a)
+        else:
+            np.maximum(a, b, out=b)

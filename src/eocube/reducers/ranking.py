@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codes import Coding
 from ..errors import InputError
 from .base import Block, settle, valid
 from .network import sort_ranks
 
 _STRIP = 1 << 15
 """Pixels sorted at a time: 24 dates of them as uint16 stay in the second level cache."""
+
+Ranks = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
+"""Of each pixel a lower and an upper value, and the weight of the upper one (None: their mean)."""
+
+Strip = Callable[[NDArray[Any]], Ranks]
+"""Values (time, pixel), no data being the greatest number, to two of them."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,11 @@ class Percentile:
 
     def __call__(self, block: Block) -> Block:
         """Reduce (time, band, y, x) to (band, y, x)."""
-        return _by_rank(block, self.q / 100)
+        return _of_values(block, self._strip)
+
+    def of_codes(self, codes: Block, coding: Coding) -> Block:
+        """Reduce codes (time, band, y, x) to values (band, y, x)."""
+        return _of_codes(codes, coding, self._strip)
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
         """Return the bands themselves."""
@@ -57,6 +69,20 @@ class Percentile:
     def dtype_out(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype itself."""
         return dtype
+
+    def _strip(self, values: NDArray[Any]) -> Ranks:
+        count = (values != _greatest(values.dtype)).sum(axis=0, dtype=np.int32)
+        last = (count - 1).clip(0)
+        place = last * (self.q / 100)
+        low = np.floor(place).astype(np.intp)
+        high = np.minimum(low + 1, last)
+        rows = list(values)
+        if count.any():
+            seen = count > 0
+            sort_ranks(rows, tuple(range(int(low[seen].min()), int(high.max()) + 1)))
+        ranked = np.stack(rows)
+        a, b = (np.take_along_axis(ranked, at[None].astype(np.intp), axis=0)[0] for at in (low, high))
+        return a, b, place - low
 
 
 @dataclass(frozen=True)
@@ -76,7 +102,11 @@ class Median:
 
     def __call__(self, block: Block) -> Block:
         """Reduce (time, band, y, x) to (band, y, x)."""
-        return _by_rank(block, 0.5)
+        return _of_values(block, _median_strip)
+
+    def of_codes(self, codes: Block, coding: Coding) -> Block:
+        """Reduce codes (time, band, y, x) to values (band, y, x)."""
+        return _of_codes(codes, coding, _median_strip)
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
         """Return the bands themselves."""
@@ -87,42 +117,90 @@ class Median:
         return dtype
 
 
-def _by_rank(block: Block, share: float) -> Block:
+def _median_strip(values: NDArray[Any]) -> Ranks:
+    """Return the two middle values of each pixel.
+
+    Every second missing value is taken for the least number instead of the greatest. Then missing
+    ones stand evenly on both sides, and the middle is at the same two ranks for every pixel: the
+    network has to get only those right, and nothing has to be looked up per pixel.
+    """
+    dates, greatest = len(values), _greatest(values.dtype)
+    rows = list(values)
+    odd = np.zeros(values.shape[1], dtype=bool)
+    for row in rows:
+        missing = row == greatest
+        if values.dtype.kind == "u":  # all bits set becomes none: far quicker than a masked copy
+            np.bitwise_xor(row, np.multiply(missing & odd, greatest), out=row)
+        else:
+            np.copyto(row, -greatest, where=missing & odd)
+        odd ^= missing
+    middle = dates // 2
+    ranks = (max(middle - 1, 0), middle) if dates % 2 == 0 else (max(middle - 1, 0), middle, middle)
+    sort_ranks(rows, tuple(sorted(set(ranks))))
+    low, high = rows[ranks[0]], rows[middle]
+    # An odd number of missing values leaves one more of them above: the middle moves down by half.
+    if dates % 2 == 0:
+        a, b = low, np.where(odd, low, high)
+    else:
+        a, b = np.where(odd, low, high), high
+    return a, b, None
+
+
+def _greatest(dtype: np.dtype[Any]) -> Any:
+    return dtype.type(np.inf if dtype.kind == "f" else np.iinfo(dtype).max)
+
+
+def _of_values(block: Block, strip: Strip) -> Block:
+    """Reduce a block of values, a strip of pixels at a time."""
     flat = block.reshape(len(block), -1)
     out = np.empty(flat.shape[1], dtype=block.dtype)
     for first in range(0, flat.shape[1], _STRIP):
-        strip = slice(first, first + _STRIP)
-        out[strip] = _strip(flat[:, strip], share)
+        work = _sortable(flat[:, first : first + _STRIP])
+        a, b, weight = strip(work)
+        top = _greatest(work.dtype)
+        count = (a != top) & (b != top)
+        low, high = (np.where(count, rank, 0) for rank in (a, b))
+        if block.dtype.kind == "u":
+            low, high = low.astype(np.float64) + 1, high.astype(np.float64) + 1
+        out[first : first + _STRIP] = settle(_between(low, high, weight), count, block.dtype)
     return out.reshape(block.shape[1:])
 
 
-def _strip(values: NDArray[Any], share: float) -> Block:
-    """Reduce (time, pixel): no data sorts to the end, the ranks are taken from the front."""
-    has_data = valid(values)
-    count = has_data.sum(axis=0, dtype=np.intp)
-    top = int(count.max(initial=0))
-    if top == 0:
-        return settle(np.zeros(values.shape[1]), count, values.dtype)
-    if values.dtype.kind == "f":
-        work = np.where(has_data, values, np.inf)
-    else:
-        work = np.where(has_data, values, np.iinfo(values.dtype).max)
-    place = (count - 1).clip(0) * share
-    low = np.floor(place).astype(np.intp)
-    high = np.minimum(low + 1, (count - 1).clip(0))
-    wanted = tuple(range(int(low[count > 0].min()), int(high.max()) + 1))
-    sort_ranks(work, wanted)
-    a = np.take_along_axis(work, low[None], axis=0)[0]
-    b = np.take_along_axis(work, high[None], axis=0)[0]
-    return settle(_between(a, b, place - low, count), count, values.dtype)
+def _of_codes(codes: Block, coding: Coding, strip: Strip) -> Block:
+    """Reduce codes: rank first, and turn only the two ranks into values."""
+    shape = codes.shape[1:]
+    out = np.empty((shape[0], shape[1] * shape[2]), dtype=coding.dtype)
+    for band in range(shape[0]):
+        flat = codes[:, band].reshape(len(codes), -1)
+        for first in range(0, flat.shape[1], _STRIP):
+            part = flat[:, first : first + _STRIP]
+            work = _sortable(part if part.dtype.kind == "u" else part.astype(np.uint32))
+            a, b, weight = strip(work)
+            top = _greatest(work.dtype)
+            count = (a != top) & (b != top)
+            low, high = (coding.values(np.where(count, rank + 1, 1), band) for rank in (a, b))
+            found = _between(low, high, weight)
+            out[band, first : first + _STRIP] = settle(found, count, out.dtype)
+    return out.reshape(shape)
 
 
-def _between(a: Block, b: Block, t: NDArray[np.float64], count: NDArray[np.intp]) -> NDArray[Any]:
+def _sortable(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy in which no data is the greatest number of its dtype."""
+    if values.dtype.kind == "u":  # one less: 0 becomes the greatest, and 65535 stays apart from it
+        return np.subtract(values, values.dtype.type(1))
+    if values.dtype.kind == "i":
+        values = values.astype(np.int64)
+    return np.asarray(np.where(valid(values), values, _greatest(values.dtype)))
+
+
+def _between(a: Block, b: Block, t: NDArray[Any] | None) -> NDArray[Any]:
     """Interpolate as numpy's percentile does (symmetric, so that t = 0.5 gives the exact mean)."""
     if a.dtype.kind != "f":
         a, b = a.astype(np.float64), b.astype(np.float64)
+    mean: NDArray[Any] = (a + b) / 2
+    if t is None:
+        return mean
     t = t.astype(a.dtype)
-    a, b = np.where(count > 0, a, 0), np.where(count > 0, b, 0)
     step = b - a
-    mean = (a + b) / 2
-    return np.where(t == 0.5, mean, np.where(t < 0.5, a + step * t, b - step * (1 - t)))
+    found = np.where(t == 0.5, mean, np.where(t < 0.5, a + step * t, b - step * (1 - t)))
+    return np.asarray(found)
