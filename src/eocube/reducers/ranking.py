@@ -187,7 +187,7 @@ def _of_codes(codes: Block, coding: Coding, strip: Strip) -> Block:
 def _sortable(values: NDArray[Any]) -> NDArray[Any]:
     """Return a copy in which no data is the greatest number of its dtype."""
     if values.dtype.kind == "u":  # one less: 0 becomes the greatest, and 65535 stays apart from it
-        return np.subtract(values, values.dtype.type(1))
+        return np.asarray(np.subtract(values, values.dtype.type(1)))
     if values.dtype.kind == "i":
         values = values.astype(np.int64)
     return np.asarray(np.where(valid(values), values, _greatest(values.dtype)))
