@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -117,9 +118,15 @@ def asset_grid(properties: Mapping[str, Any], asset: Mapping[str, Any]) -> GeoBo
         return None
     try:
         rows, columns = (int(number) for number in shape)
-        return GeoBox((rows, columns), Affine(*(float(t) for t in transform[:6])), str(code))
+        return _shared_grid(str(code), rows, columns, *(float(t) for t in transform[:6]))
     except (TypeError, ValueError):
         return None
+
+
+@lru_cache(maxsize=1024)
+def _shared_grid(code: str, rows: int, columns: int, *transform: float) -> GeoBox:
+    """Thousands of files share a few grids: one object for each keeps a plan small."""
+    return GeoBox((rows, columns), Affine(*transform), code)
 
 
 def nests(src: GeoBox, dst: GeoBox) -> bool:

@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
+from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from .areas import LONLAT, lonlat
@@ -279,30 +282,41 @@ def _over(
 ) -> tuple[tuple[Scene, ...], tuple[tuple[BaseGeometry, ...], ...]]:
     """Return the scenes that touch the grid, and where each granule may have data."""
     box = shapely.box(*grid.extent.boundingbox.bbox)
-    scenes, outlines = [], []
+    every = _outlines([granule for scene in table.scenes for granule in scene.granules], grid)
+    touches = shapely.intersects(every, box)
+    scenes, outlines, first = [], [], 0
     for scene in table.scenes:
-        pairs = [(granule, _outline(granule, grid)) for granule in scene.granules]
-        pairs = [(granule, outline) for granule, outline in pairs if outline.intersects(box)]
-        if pairs:
-            scenes.append(
-                Scene(scene.id, scene.day, scene.platform, tuple(granule for granule, _ in pairs))
-            )
-            outlines.append(tuple(outline for _, outline in pairs))
+        here = slice(first, first + len(scene.granules))
+        first = here.stop
+        if touches[here].any():
+            kept = tuple(compress(scene.granules, touches[here]))
+            scenes.append(Scene(scene.id, scene.day, scene.platform, kept))
+            outlines.append(tuple(compress(every[here], touches[here])))
     if not scenes:
         raise NoItemsError(_outside(table, grid))
     return tuple(scenes), tuple(outlines)
 
 
-def _outline(granule: Granule, grid: GeoBox) -> BaseGeometry:
-    """Where a granule may have data: its widened footprint within its file, in the grid's CRS."""
-    own = granule.grid
-    west, _, east, _ = granule.footprint.bounds
-    wrapped = east - west > 90  # a footprint that wraps the wrong way round the world
-    stated = None if own is None else own.extent.to_crs(crs_of(grid), resolution=20_000).geom
-    if wrapped and stated is not None:
-        return stated
-    wide = Geometry(granule.footprint.buffer(_MARGIN), LONLAT).to_crs(crs_of(grid), resolution=0.25).geom
-    return wide if stated is None else shapely.intersection(shapely.make_valid(wide), stated)
+def _outlines(granules: list[Granule], grid: GeoBox) -> NDArray[Any]:
+    """Where granules may have data: widened footprints within their files, in the grid's CRS."""
+    crs = crs_of(grid)
+    grids = [granule.grid for granule in granules]
+    # By identity: equal grids are one object, and to compare two means to compare their CRSs.
+    files = {id(own): own for own in grids if own is not None}
+    extents = {key: own.extent.to_crs(crs, resolution=20_000).geom for key, own in files.items()}
+    footprints = np.array([granule.footprint for granule in granules], dtype=object)
+    west, _, east, _ = shapely.bounds(footprints).T
+    wide = shapely.segmentize(shapely.buffer(footprints, _MARGIN, quad_segs=2), 0.25)
+    to_grid = Transformer.from_crs(LONLAT, crs.proj, always_xy=True)
+    moved = shapely.transform(wide, lambda xy: np.column_stack(to_grid.transform(xy[:, 0], xy[:, 1])))
+    outlines = np.asarray(shapely.make_valid(moved))
+    for index, own in enumerate(grids):
+        stated = extents.get(id(own))
+        if stated is not None:
+            # A footprint that wraps the wrong way round the world says nothing.
+            wrapped = east[index] - west[index] > 90
+            outlines[index] = stated if wrapped else shapely.intersection(outlines[index], stated)
+    return outlines
 
 
 def _outside(table: SceneTable, grid: GeoBox) -> str:

@@ -1,0 +1,89 @@
+"""Decoding blocks of TIFFs into buffers that are used again.
+
+A fresh array per block costs as much in page faults as half the decoding, so each thread keeps one
+buffer for the bytes it read and one for the pixels it decoded.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from .tiffs import Broken, Level
+
+_KEEP = 16 * 2**20
+"""Bytes of a buffer that a thread keeps; larger ones are for one block."""
+
+
+class _Own(threading.local):
+    def __init__(self) -> None:
+        self.buffers: dict[str, NDArray[np.uint8]] = {}
+
+
+_OWN = _Own()
+
+
+def buffer(name: str, size: int) -> NDArray[np.uint8]:
+    """Return a buffer of this thread; what was in it under that name is gone."""
+    have = _OWN.buffers.get(name)
+    if have is None or have.size < size:
+        have = np.empty(size, dtype=np.uint8)
+        if size <= _KEEP:
+            _OWN.buffers[name] = have
+    return have[:size]
+
+
+def decode(data: Any, level: Level) -> NDArray[Any]:
+    """Decode a block.
+
+    Parameters
+    ----------
+    data : buffer
+        Its bytes in the file.
+    level : Level
+
+    Returns
+    -------
+    array (y, x)
+        In the machine's byte order; only good until this thread decodes the next block.
+
+    Raises
+    ------
+    Broken
+        If the bytes are damaged, or are not a whole block.
+    """
+    native = level.dtype.newbyteorder("=")
+    if level.compression == "none":
+        if len(data) < level.raw:
+            raise Broken(f"it has {len(data)} bytes instead of {level.raw}")
+        stored = np.frombuffer(data, dtype=level.dtype, count=level.raw // level.dtype.itemsize)
+        return stored.astype(native, copy=False).reshape(level.block)
+    flat = buffer("pixels", level.raw)
+    try:
+        got = _inflated(data, level.compression, flat)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error)
+    else:
+        reason = "" if got == level.raw else f"it decodes to {got} bytes instead of {level.raw}"
+    if reason:
+        raise Broken(reason)
+    block = flat.view(native).reshape(level.block)
+    if not level.dtype.isnative:
+        block.byteswap(inplace=True)
+    if level.predictor == 2:
+        imagecodecs.delta_decode(block, axis=-1, out=block)
+    return block
+
+
+def _inflated(data: Any, compression: str, flat: NDArray[np.uint8]) -> int:
+    """Decode into a buffer; return the number of bytes."""
+    if compression == "deflate":
+        # Not raw: the zlib form, whose checksum is verified.
+        return len(imagecodecs.deflate_decode(data, raw=False, out=flat))
+    if compression == "lzw":
+        return len(imagecodecs.lzw_decode(data, out=flat))
+    return len(imagecodecs.zstd_decode(data, out=flat))
