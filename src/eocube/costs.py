@@ -92,12 +92,12 @@ def cost_of(plan: Plan) -> Cost:
     return Cost(files, size, len(rows) * len(columns), task_bytes(plan, plan.chunk), rim)
 
 
-def task_bytes(plan: Plan, chunk: int) -> float:
+def task_bytes(plan: Plan, chunk: int, *, reduced: bool = False) -> float:
     """Return about how much memory a task of this chunk takes at most.
 
     The codes of the block; where another granule of the same Scene may be needed, as much again;
-    the masks of all dates; the values that are made of the codes. A composite that works on codes
-    does without the latter.
+    the masks of all dates; the values that are made of the codes. A task that is ``reduced`` to a
+    composite at once does without the latter.
     """
     rows, columns = (min(chunk, int(size)) for size in plan.grid.shape)
     pixels, bands, dates = rows * columns, len(plan.bands), len(plan.scenes)
@@ -105,7 +105,7 @@ def task_bytes(plan: Plan, chunk: int) -> float:
     more = any(len(scene.granules) > 1 for scene in plan.scenes)
     keep = dates * pixels * (2 if plan.mask is not None or more else 1)
     across = 0 if _one_crs(plan) else 64 * pixels
-    values = dates * bands * pixels * np.dtype(plan.coding.dtype).itemsize
+    values = 0 if reduced else dates * bands * pixels * np.dtype(plan.coding.dtype).itemsize
     return float(codes + max(codes if more else 0, values) + keep + across + _mask_bytes(plan, rows, columns))
 
 
@@ -131,9 +131,13 @@ def _mask_bytes(plan: Plan, rows: int, columns: int) -> float:
     return float(pixels * (2 * codes + values + (24 if need.reach else 2)))
 
 
-def fitting_chunk(plan: Plan, limit: float) -> int | None:
-    """Return the largest power of two (at most 1024) whose task fits, or None."""
+def fitting_chunk(plan: Plan, limit: float, *, reduced: float = math.inf) -> int | None:
+    """Return the largest power of two (at most 1024) whose task fits, or None.
+
+    ``limit`` holds for a task that returns the cube's block, ``reduced`` for one that reduces it.
+    """
     for chunk in (1024, 512, 256, 128, 64):
-        if task_bytes(plan, chunk) <= limit:
+        fits = task_bytes(plan, chunk) <= limit
+        if fits and task_bytes(plan, chunk, reduced=True) <= reduced:
             return chunk
     return None

@@ -214,7 +214,7 @@ def plan(
         it, bilinear elsewhere), ``"nearest"``, ``"bilinear"``, ``"cubic"``, ``"cubic_spline"``,
         ``"lanczos"``, ``"average"``. Classes are always nearest. No data is never mixed in.
     chunk : int, optional
-        Rows and columns of a block. Default: what keeps a task at about half a gigabyte.
+        Rows and columns of a block. Default: what lets a task make a composite within half a gigabyte.
     memory : int or str
         What a task may take at most: bytes, or ``"2GB"``.
     on_missing : {"raise", "skip"}
@@ -364,7 +364,7 @@ def _chunk(chunk: int | None, grid: GeoBox) -> int | None:
 
 def _sized(made: Plan, *, fixed: bool) -> Plan:
     """Choose the chunk, or refuse the one that was asked for."""
-    fits = fitting_chunk(made, made.memory if fixed else min(made.memory, 512 * 2**20))
+    fits = fitting_chunk(made, made.memory, reduced=math.inf if fixed else 512 * 2**20)
     takes = task_bytes(made, made.chunk)
     if fits is None or (fixed and takes > made.memory):
         best = fitting_chunk(made, made.memory)

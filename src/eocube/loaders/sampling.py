@@ -127,13 +127,26 @@ def _nearest(
 ) -> NDArray[Any]:
     (r, r_in), (c, c_in) = _pixel(rows, block.shape[0]), _pixel(columns, block.shape[1])
     if rows.shape[1] == 1 and columns.shape[0] == 1:
-        r, c, r_in, c_in = r.ravel(), c.ravel(), r_in.ravel(), c_in.ravel()
         out = np.full((r.size, c.size), nodata, dtype=block.dtype)
         if r_in.any() and c_in.any():
-            inside = np.ix_(r_in, c_in)
-            out[inside] = block.take(r[r_in], axis=0).take(c[c_in], axis=1)
+            to, at = zip(_places(r.ravel(), r_in.ravel()), _places(c.ravel(), c_in.ravel()), strict=True)
+            if all(isinstance(place, slice) for place in at):
+                out[to] = block[at]  # the same lattice: a plain copy
+            else:
+                out[to] = block[at[0]][:, at[1]]
         return out
     return np.where(r_in & c_in, block[r, c], np.asarray(nodata, dtype=block.dtype))
+
+
+def _places(index: NDArray[np.intp], inside: NDArray[np.bool_]) -> tuple[slice, slice | NDArray[np.intp]]:
+    """Return which pixels of the output are inside, and where they lie in the block.
+
+    Coordinates run one way along an axis, so those inside are neighbours.
+    """
+    first, last = int(np.argmax(inside)), len(inside) - int(np.argmax(inside[::-1]))
+    at = index[first:last]
+    one_by_one = at[-1] - at[0] + 1 == len(at) and (np.diff(at) == 1).all()
+    return slice(first, last), slice(int(at[0]), int(at[-1]) + 1) if one_by_one else at
 
 
 def _pixel(
