@@ -18,10 +18,11 @@ from rasterio.vrt import WarpedVRT
 from eocube.errors import InputError, ReadError
 from eocube.grids import nests
 from eocube.loaders import Loader, Source, loader_named
+from eocube.loaders.cog import CogLoader
 from eocube.loaders.rio import RioLoader
 from eocube.loaders.stack import StackstacLoader
 
-LOADERS = [RioLoader(), StackstacLoader()]
+LOADERS = [RioLoader(), StackstacLoader(), CogLoader()]
 CRS = "EPSG:32633"
 HOME = GeoBox((90, 120), Affine(20, 0, 500_000, 0, -20, 5_200_000), CRS)
 

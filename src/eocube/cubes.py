@@ -36,7 +36,7 @@ def load(
     chunk: int | None = None,
     memory: int | str = "2GB",
     on_missing: str = "raise",
-    loader: str | Loader = "rio",
+    loader: str | Loader = "cog",
 ) -> xr.DataArray:
     """Make a lazy cube of a plan, or of Items as :func:`eocube.plan` takes them.
 
@@ -73,7 +73,7 @@ def load(
     """
     if isinstance(what, Plan):
         given = (grid, bands, mask, dtype, resampling, chunk, memory, on_missing, loader)
-        if given != (None, None, None, "float32", "auto", None, "2GB", "raise", "rio"):
+        if given != (None, None, None, "float32", "auto", None, "2GB", "raise", "cog"):
             raise InputError("load(plan) takes nothing else: the plan holds the grid, bands, mask and all.")
         return _cube(what)
     if grid is None or bands is None:

@@ -190,7 +190,7 @@ def plan(
     chunk: int | None = None,
     memory: int | str = "2GB",
     on_missing: Literal["raise", "skip"] = "raise",
-    loader: str | Loader = "rio",
+    loader: str | Loader = "cog",
 ) -> Plan:
     """Plan a cube: which files, on which grid, masked how, in which blocks, at what cost.
 
@@ -220,7 +220,8 @@ def plan(
     on_missing : {"raise", "skip"}
         An Item that lacks an asset is an error, or left out and listed in ``skipped``.
     loader : str or Loader
-        ``"rio"`` (rasterio), ``"stackstac"``, or an object of your own.
+        ``"cog"`` (eocube's own block reader, and rasterio for what it cannot read), ``"rio"``
+        (rasterio for all), ``"stackstac"``, or an object of your own.
 
     Returns
     -------

@@ -161,7 +161,7 @@ _REQUEST = (
     click.option("--memory", default="2GB", show_default=True, help="What a task may take at most."),
     click.option("--on-missing", type=click.Choice(["raise", "skip"]), default="raise", show_default=True,
                  help="What to do with an Item that lacks an asset."),
-    click.option("--loader", default="rio", show_default=True, help="rio or stackstac."),
+    click.option("--loader", default="cog", show_default=True, help="cog, rio or stackstac."),
 )  # fmt: skip
 
 

@@ -99,8 +99,12 @@ def loader_named(loader: str | Loader) -> Loader:
     """
     if not isinstance(loader, str):
         if not callable(loader):
-            raise InputError(f"loader={loader!r} cannot be called: give 'rio', 'stackstac' or a Loader.")
+            raise InputError(f"loader={loader!r} cannot be called: give 'cog', 'rio' or a Loader.")
         return loader
+    if loader == "cog":
+        from .cog import CogLoader
+
+        return CogLoader()
     if loader == "rio":
         from .rio import RioLoader
 
@@ -109,7 +113,7 @@ def loader_named(loader: str | Loader) -> Loader:
         from .stack import StackstacLoader
 
         return StackstacLoader()
-    known = ("rio", "stackstac")
+    known = ("cog", "rio", "stackstac")
     raise InputError(
         f"There is no loader {loader!r}.{did_you_mean(loader, known)} Known: {', '.join(known)}."
     )

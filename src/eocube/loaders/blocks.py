@@ -13,8 +13,10 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from .tiffs import Broken, Level
+from .directories import Broken
+from .tiffs import Level
 
+_ALL = slice(None)
 _KEEP = 16 * 2**20
 """Bytes of a buffer that a thread keeps; larger ones are for one block."""
 
@@ -37,19 +39,21 @@ def buffer(name: str, size: int) -> NDArray[np.uint8]:
     return have[:size]
 
 
-def decode(data: Any, level: Level) -> NDArray[Any]:
-    """Decode a block.
+def decode(data: Any, level: Level, rows: slice = _ALL, columns: slice = _ALL) -> NDArray[Any]:
+    """Decode a block, or a part of it.
 
     Parameters
     ----------
     data : buffer
         Its bytes in the file.
     level : Level
+    rows, columns : slice
+        What is needed of it.
 
     Returns
     -------
     array (y, x)
-        In the machine's byte order; only good until this thread decodes the next block.
+        What is needed, in the machine's byte order; only good until this thread decodes the next block.
 
     Raises
     ------
@@ -61,29 +65,30 @@ def decode(data: Any, level: Level) -> NDArray[Any]:
         if len(data) < level.raw:
             raise Broken(f"it has {len(data)} bytes instead of {level.raw}")
         stored = np.frombuffer(data, dtype=level.dtype, count=level.raw // level.dtype.itemsize)
-        return stored.astype(native, copy=False).reshape(level.block)
+        return stored.reshape(level.block)[rows, columns].astype(native, copy=False)
     flat = buffer("pixels", level.raw)
     try:
-        got = _inflated(data, level.compression, flat)
+        got = _inflated(data, level.compression, flat.data)
     except (RuntimeError, ValueError) as error:
         reason = str(error)
     else:
         reason = "" if got == level.raw else f"it decodes to {got} bytes instead of {level.raw}"
     if reason:
         raise Broken(reason)
-    block = flat.view(native).reshape(level.block)
+    # A difference is to the pixel on the left: the rows do not need each other.
+    block = flat.view(native).reshape(level.block)[rows, : columns.stop]
     if not level.dtype.isnative:
         block.byteswap(inplace=True)
     if level.predictor == 2:
         imagecodecs.delta_decode(block, axis=-1, out=block)
-    return block
+    return block[:, columns.start :]
 
 
-def _inflated(data: Any, compression: str, flat: NDArray[np.uint8]) -> int:
+def _inflated(data: Any, compression: str, goal: memoryview) -> int:
     """Decode into a buffer; return the number of bytes."""
     if compression == "deflate":
         # Not raw: the zlib form, whose checksum is verified.
-        return len(imagecodecs.deflate_decode(data, raw=False, out=flat))
+        return len(imagecodecs.deflate_decode(data, raw=False, out=goal))
     if compression == "lzw":
-        return len(imagecodecs.lzw_decode(data, out=flat))
-    return len(imagecodecs.zstd_decode(data, out=flat))
+        return len(imagecodecs.lzw_decode(data, out=goal))
+    return len(imagecodecs.zstd_decode(data, out=goal))

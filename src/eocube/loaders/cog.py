@@ -1,0 +1,263 @@
+"""Loader ``"cog"``: plain tiled TIFFs block by block, without GDAL.
+
+Headers are read once per process. All blocks of a batch are asked for at once; each is decoded by
+the calling thread into a buffer that is used again, and copied from there into the result. Other
+files, and other ways to resample than nearest and bilinear, are left to GDAL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from ..errors import ReadError
+from .base import Loader, Source, none_wanted, read_error
+from .blocks import buffer, decode
+from .directories import Broken, Foreign
+from .headers import Header, forget, header, header_later
+from .ranges import Changed, LocalFile, Unreadable, in_flight, merged, submit, version_of
+from .rio import RioLoader
+from .sampling import cut, scales
+from .targets import Block, Target, Way, target
+from .tiffs import Level
+
+_GDAL_THREADS = 8
+"""Remote files that GDAL reads at once, while the others' bytes come in."""
+
+_COARSEST = 2**16
+"""An output pixel may be so many times larger than the file's; beyond, a header lies."""
+
+Looks = Sequence[NDArray[np.bool_] | None] | None
+
+
+@dataclass(frozen=True)
+class CogLoader:
+    """Reads tiled TIFFs of unsigned 8 or 16 bits itself, and all else with another loader.
+
+    Attributes
+    ----------
+    other : Loader
+        Reads the files that are of another kind.
+    """
+
+    other: Loader = field(default_factory=RioLoader)
+
+    def __call__(self, sources: Sequence[Source], geobox: GeoBox, wanted: Looks = None) -> NDArray[Any]:
+        """Return digital numbers (source, y, x); see :class:`eocube.loaders.Loader`."""
+        for _ in range(len(sources)):
+            try:
+                return self._load(sources, geobox, wanted)
+            except _Stale as stale:
+                forget(stale.source.href)
+        return self._load(sources, geobox, wanted)
+
+    def _load(self, sources: Sequence[Source], geobox: GeoBox, wanted: Looks) -> NDArray[Any]:
+        dtype = np.result_type(*(np.dtype(source.dtype) for source in sources))
+        out = np.zeros((len(sources), *geobox.shape), dtype=dtype)  # untouched pages cost nothing
+        for source, layer in zip(sources, out, strict=True):
+            if source.nodata:
+                layer.fill(source.nodata)
+        jobs, others = _jobs(sources, geobox, wanted, out)
+        later = [index for index in others if "://" in sources[index].href]
+        waiting = [submit(self._leave, sources, geobox, wanted, out, i, threads=_GDAL_THREADS) for i in later]
+        try:
+            for job in jobs:
+                if isinstance(job.header.place, LocalFile):
+                    _read_local(job, job.header.place)
+            _read_remote([job for job in jobs if not isinstance(job.header.place, LocalFile)])
+            for index in others:
+                if index not in later:
+                    self._leave(sources, geobox, wanted, out, index)
+            for call in waiting:
+                call.result()
+        finally:
+            for call in waiting:
+                call.cancel()
+        return out
+
+    def _leave(
+        self, sources: Sequence[Source], geobox: GeoBox, wanted: Looks, out: NDArray[Any], index: int
+    ) -> None:
+        look = None if wanted is None else [wanted[index]]
+        out[index] = self.other([sources[index]], geobox, look)[0]
+
+
+class _Stale(Exception):  # noqa: N818 - no error: the header is read again
+    """The header was kept from an earlier call, and the file has changed since."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.source = source
+
+
+@dataclass
+class _Job:
+    """What is to be read of a file."""
+
+    source: Source
+    header: Header
+    level: Level
+    target: Target
+    blocks: list[Block]
+    blank: list[Block] = field(default_factory=list)
+    left: int = 0
+
+    def __post_init__(self) -> None:
+        counts = self.level.counts
+        self.blank = [block for block in self.blocks if not counts[block]]
+        self.blocks = [block for block in self.blocks if counts[block]]
+        self.left = len(self.blocks)
+
+    def put(self, block: Block, data: Any) -> None:
+        """Decode a block to where it belongs."""
+        try:
+            self.target.put(block, decode(data, self.level, *self.target.needs(block)))
+        except Broken as broken:
+            reason = str(broken)
+        else:
+            self.left -= 1
+            if not self.left:
+                self.end()
+            return
+        raise self.failure(block, reason)
+
+    def end(self) -> None:
+        """Finish, when all blocks were put."""
+        for block in self.blank:
+            value = self.header.tiff.nodata or 0  # what GDAL reads where a file has no block
+            own = self.level.dtype.newbyteorder("=")
+            rows, columns = self.target.needs(block)
+            shape = rows.stop - rows.start, columns.stop - columns.start
+            self.target.put(block, np.full(shape, value, dtype=own))
+        self.target.finish()
+
+    def failure(self, block: Block, why: object) -> ReadError:
+        """Return the error for a block."""
+        return read_error(self.source, f"block (row {block.row}, column {block.column}): {why}")
+
+    def changed(self) -> Exception:
+        """Return what is to be raised when the file is not the one of the header."""
+        forget(self.source.href)
+        return _Stale(self.source) if self.header.kept else read_error(self.source, Changed())
+
+    def place(self, block: Block) -> tuple[int, int]:
+        """Return where a block lies in the file; checked."""
+        start = int(self.level.offsets[block.row, block.column])
+        count = int(self.level.counts[block.row, block.column])
+        if self.level.compression == "none":
+            count = min(count, self.level.raw)
+        if start + count > self.header.tiff.size:
+            size = self.header.tiff.size
+            raise self.failure(block, f"it should end at byte {start + count}, the file ends at byte {size}")
+        if count > 2 * self.level.raw + 65536 or start < 8:
+            raise self.failure(block, f"it should be {count} bytes at byte {start}")
+        return start, start + count
+
+
+def _jobs(
+    sources: Sequence[Source], geobox: GeoBox, wanted: Looks, out: NDArray[Any]
+) -> tuple[list[_Job], list[int]]:
+    """Plan what is to be read; also return the indices of the sources that are not ours."""
+    asked: dict[int, Future[Header] | None] = {
+        index: header_later(source) for index, source in enumerate(sources) if not none_wanted(wanted, index)
+    }
+    ways: dict[Any, Way] = {}
+    jobs, others = [], []
+    for index, future in asked.items():
+        source = sources[index]
+        look = None if wanted is None else wanted[index]
+        try:
+            found = header(source) if future is None else future.result()
+            level = _level(found, source, geobox)
+            key = level.grid, source.resampling
+            if key not in ways:
+                ways[key] = Way(cut(level.grid, geobox, source.resampling))
+            goal, blocks = target(level, found.tiff.nodata, ways[key], source, out[index], look)
+            jobs.append(_Job(source, found, level, goal, blocks))
+            continue
+        except Foreign:
+            others.append(index)
+            continue
+        except (Unreadable, Broken) as error:
+            failure = read_error(source, error)
+        raise failure
+    return jobs, others
+
+
+def _level(found: Header, source: Source, geobox: GeoBox) -> Level:
+    """Return the coarsest overview that is not coarser than the output, or the full resolution."""
+    levels = found.tiff.levels
+    if max(scales(levels[0].grid, geobox)) > _COARSEST:
+        raise Broken(f"its pixels are less than 1 / {_COARSEST} of the output's")
+    if not source.overviews or len(levels) == 1:
+        return levels[0]
+    size = min(scales(levels[0].grid, geobox)) * (1 + 1e-6)
+    fitting = [index for index, factor in enumerate(found.tiff.factors, 1) if factor <= size]
+    return levels[fitting[-1]] if fitting else levels[0]
+
+
+def _read_local(job: _Job, place: LocalFile) -> None:
+    if not job.blocks:
+        job.end()
+        return
+    try:
+        # Opened anew and unbuffered: safe between threads, one copy, no handle is kept.
+        with open(place.path, "rb", buffering=0) as file:  # noqa: PTH123
+            if version_of(os.fstat(file.fileno())) != job.header.version:
+                raise job.changed()
+            for block in job.blocks:
+                start, stop = job.place(block)
+                data = buffer("bytes", stop - start)
+                file.seek(start)
+                if file.readinto(data.data) != stop - start:
+                    raise job.failure(block, "the file ends within it")
+                job.put(block, data)
+            if version_of(os.fstat(file.fileno())) != job.header.version:
+                raise job.changed()
+            return
+    except ReadError:
+        raise
+    except OSError as error:
+        failure = read_error(job.source, error.strerror or error)
+    raise failure
+
+
+def _read_remote(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if not job.blocks:
+            job.end()
+    for job, start, data, inside in in_flight(_calls(jobs)):
+        for block, (first, last) in inside:
+            job.put(block, data[first - start : last - start])
+
+
+_Fetched = tuple[_Job, int, memoryview, list[tuple[Block, tuple[int, int]]]]
+
+
+def _calls(jobs: list[_Job]) -> Iterator[tuple[int, Callable[[], _Fetched]]]:
+    """Yield the requests: how many bytes, and how to get them."""
+    for job in jobs:
+        places = [job.place(block) for block in job.blocks]
+        for (start, stop), indices in merged(places):
+            inside = [(job.blocks[index], places[index]) for index in indices]
+            yield stop - start, partial(_fetch, job, start, stop, inside)
+
+
+def _fetch(job: _Job, start: int, stop: int, inside: list[tuple[Block, tuple[int, int]]]) -> _Fetched:
+    try:
+        data = memoryview(job.header.place.read(start, stop, job.header.version))
+    except Changed:
+        failure = job.changed()
+    except Unreadable as error:
+        failure = job.failure(inside[0][0], error)
+    else:
+        return job, start, data, inside
+    raise failure
