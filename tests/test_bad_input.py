@@ -83,7 +83,7 @@ class TestPlan:
         fits = int(str(caught.value).split("chunk=")[1].split()[0])
         made = plan(small_items, large, chunk=fits, memory="50MB")
         assert made.cost.task_bytes <= 50e6
-        with pytest.raises(TooLargeError, match="no chunk fits: ask for fewer scenes or bands"):
+        with pytest.raises(TooLargeError, match="not even 64 px fit: ask for fewer scenes or bands"):
             plan(small_items, large, memory="10kB")
 
     def test_missing_asset(self, small, small_items):

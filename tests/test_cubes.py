@@ -188,6 +188,40 @@ class TestNamings:
         assert isinstance(one, xr.DataArray)
 
 
+class TestAnyGrid:
+    def test_the_mask_s_pixel_does_not_depend_on_the_place(self, world, items):
+        """Web mercator stretches with latitude; parts of one grid must still see the same mask."""
+        for crs, size in (("EPSG:3857", 58), ("EPSG:4326", 0.0005)):
+            found = {
+                eo.plan(items, eo.grid_for(world.grid.extent, crs=crs, resolution=size)[rows, :], bands="red",
+                        mask=eo.SCLMask()).need.resolution
+                for rows in (slice(0, 5), slice(5, 20))
+            }  # fmt: skip
+            assert len(found) == 1
+
+    def test_sun_and_time_do_not_depend_on_the_part(self, world, items):
+        whole = eo.load(items, world.grid, bands=["red"])
+        part = eo.load(items, world.grid[:30, -30:], bands=["red"])
+        np.testing.assert_array_equal(part.time.values, whole.time.values)
+        np.testing.assert_array_equal(part.sun_azimuth.values, whole.sun_azimuth.values)
+        assert part["items"].values[1] != whole["items"].values[1]
+
+    def test_pixels_need_not_be_square(self, world, items):
+        from affine import Affine
+        from odc.geo.geobox import GeoBox
+
+        flat = GeoBox((96, 69), Affine(40, 0, world.grid.affine.c, 0, -20, world.grid.affine.f), world.grid.crs)
+        mask = eo.SCLMask().dilate(metres=60)
+        whole = eo.load(items, flat, bands=["red"], mask=mask).compute()
+        parts = [eo.load(items, part, bands=["red"], mask=mask).compute() for part in (flat[:50, :], flat[50:96, :])]
+        np.testing.assert_array_equal(whole.values, np.concatenate([p.values for p in parts], axis=2))
+
+    def test_items_as_a_generator(self, world, items):
+        mask = eo.SCLMask()
+        one = eo.load((item for item in items), world.grid, bands=["red"], mask=mask)
+        assert one.data.name == eo.load(items, world.grid, bands=["red"], mask=mask).data.name
+
+
 class TestPlan:
     def test_says_what_it_costs(self, world, items):
         made = eo.plan(items, world.grid, bands=BANDS, mask=eo.SCLMask().dilate(metres=60), chunk=128)

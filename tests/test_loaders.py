@@ -157,6 +157,21 @@ def test_other_crs_agrees_with_gdal_s_exact_warper(tif, crs, pixel, method):
         assert np.abs(found - expected)[inside].mean() < 40
 
 
+@pytest.mark.parametrize("method", ["bilinear", "cubic", "average", "lanczos"])
+def test_no_data_that_is_not_tagged_is_not_mixed_in_either(tmp_path, method):
+    path = tmp_path / "untagged.tif"
+    values = np.full(HOME.shape, 3000, "uint16")
+    values[:, :60] = 0
+    with rasterio.open(
+        path, "w", driver="GTiff", height=90, width=120, count=1, dtype="uint16", crs=CRS, transform=HOME.affine
+    ) as file:
+        file.write(values, 1)
+    box = window(7, 9, 60, 100, 20.0)
+    assert set(np.unique(RioLoader()([source(path, resampling=method)], box))) <= {0, 3000}
+    with pytest.raises(ReadError, match=r"does not tag no data.*take loader='cog'"):
+        StackstacLoader()([source(path, resampling=method)], box)
+
+
 @given(
     cut=st.integers(1, 90),
     method=st.sampled_from(["auto", "nearest", "bilinear", "cubic", "average"]),

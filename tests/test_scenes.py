@@ -163,6 +163,10 @@ class TestMistakes:
         with pytest.raises(ItemsError, match="Item"):
             scenes_of(wrong, ("red",), longitude=0)
 
+    def test_another_satellite(self):
+        with pytest.raises(ItemsError, match="is of landsat-8; eocube reads Sentinel-2"):
+            table(item(platform="landsat-8"))
+
     def test_unusable_items(self):
         with pytest.raises(ItemsError, match="no usable datetime"):
             table(item(datetime=None))

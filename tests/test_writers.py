@@ -81,6 +81,36 @@ class TestCog:
         eo.write_cog(best, path, overwrite=True)
         assert cog_validate(path)[0]
 
+    def test_a_folder_is_never_overwritten(self, best, tmp_path):
+        precious = tmp_path / "precious"
+        precious.mkdir()
+        (precious / "thesis.txt").write_text("years of work")
+        for write in (eo.write_cog, eo.write_zarr):
+            with pytest.raises(OutputError, match="never overwritten"):
+                write(best, precious, overwrite=True)
+        assert (precious / "thesis.txt").read_text() == "years of work"
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(OutputError, match="which a Zarr store does not overwrite"):
+            eo.write_zarr(best, tmp_path / "file", overwrite=True)
+
+    def test_a_link_is_followed(self, best, tmp_path):
+        (tmp_path / "real.tif").write_text("old")
+        (tmp_path / "link.tif").symlink_to(tmp_path / "real.tif")
+        eo.write_cog(best, tmp_path / "link.tif", overwrite=True)
+        assert (tmp_path / "link.tif").is_symlink()
+        assert cog_validate(tmp_path / "real.tif")[0]
+
+    def test_other_arrays(self, best, tmp_path):
+        clear = best.sel(band="red") > 0.05
+        with rasterio.open(eo.write_cog(clear, tmp_path / "b.tif")) as file:
+            assert file.dtypes == ("uint8",)
+            assert file.descriptions == ("red",)
+        signed = (best * 100).fillna(-9999).astype("int16").rio.write_nodata(-9999)
+        with rasterio.open(eo.write_cog(signed, tmp_path / "s.tif")) as file:
+            assert file.nodata == -9999
+        with pytest.raises(InputError, match="not complex64"):
+            eo.write_cog(best.astype("complex64"), tmp_path / "c.tif")
+
     def test_no_folder(self, best, tmp_path):
         with pytest.raises(OutputError, match="there is no folder"):
             eo.write_cog(best, tmp_path / "none" / "x.tif")

@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 
 from .errors import InputError
+from .grids import nests
 from .sentinel2 import BANDS
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def cost_of(plan: Plan) -> Cost:
     files, size = 0, 0.0
     for scene, outlines in zip(plan.scenes, plan.outlines, strict=True):
         for granule, outline in zip(scene.granules, outlines, strict=True):
+            if outline.is_empty:
+                continue
             area = shapely.intersection(outline, box).area * metre**2
             for band, source in granule.sources.items():
                 files += 1
@@ -102,19 +105,16 @@ def task_bytes(plan: Plan, chunk: int, *, reduced: bool = False) -> float:
     rows, columns = (min(chunk, int(size)) for size in plan.grid.shape)
     pixels, bands, dates = rows * columns, len(plan.bands), len(plan.scenes)
     codes = dates * bands * pixels * 2
-    more = any(len(scene.granules) > 1 for scene in plan.scenes)
+    more = any(len(own) > 1 for own in plan.used)
     keep = dates * pixels * (2 if plan.mask is not None or more else 1)
-    across = 0 if _one_crs(plan) else 64 * pixels
+    across = 0 if _same_lattice(plan) else 200 * pixels  # coordinates, window and sums of a resampled file
     values = 0 if reduced else dates * bands * pixels * np.dtype(plan.coding.dtype).itemsize
     return float(codes + max(codes if more else 0, values) + keep + across + _mask_bytes(plan, rows, columns))
 
 
-def _one_crs(plan: Plan) -> bool:
-    return all(
-        granule.grid is None or granule.grid.crs == plan.grid.crs
-        for scene in plan.scenes
-        for granule in scene.granules
-    )
+def _same_lattice(plan: Plan) -> bool:
+    grids = {id(g.grid): g.grid for own in plan.used for g in own if g.grid is not None}
+    return all(nests(grid, plan.grid) for grid in grids.values())
 
 
 def _mask_bytes(plan: Plan, rows: int, columns: int) -> float:

@@ -143,7 +143,7 @@ def _coordinates(made: Plan) -> dict[str, Any]:
         "band": ("band", np.asarray(made.bands)),
         **{str(name): found for name, found in xr_coords(made.grid, dims=("y", "x")).items()},
         "scene": along([scene.id for scene in scenes]),
-        "items": along([" ".join(g.id for g in scene.granules) for scene in scenes]),
+        "items": along([" ".join(granule.id for granule in own) for own in made.used]),
         "platform": along([scene.platform for scene in scenes]),
         "baseline": along([scene.baseline for scene in scenes]),
         "offset": along([scene.offset for scene in scenes], long_name="added to the digital numbers"),

@@ -16,7 +16,7 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
     cost, grid, need = plan.cost, plan.grid, plan.need
     rows, columns = grid.shape
     unit = "degrees" if grid.crs is not None and grid.crs.geographic else "m"
-    granules = sum(len(scene.granules) for scene in plan.scenes)
+    granules = sum(len(own) for own in plan.used)
     days = sorted({scene.day for scene in plan.scenes})
     units = "reflectance, NaN = no data" if plan.dtype == "float32" else "reflectance * 10000, 0 = no data"
     blocks = f"{cost.tasks} of {min(plan.chunk, columns)} x {min(plan.chunk, rows)} px, one task each"
@@ -29,7 +29,7 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
         ("chunks", blocks),
         ("files", f"{cost.files}, about {_size(cost.read_bytes)} to read"),
         ("memory", f"about {cost.task_bytes / 1e6:,.0f} MB per task (limit {_size(plan.memory)})"),
-        ("loader", f"{plan.loader!r}, resampling {plan.resampling}"),
+        ("loader", f"{_loader(plan)}, resampling {plan.resampling}"),
     ]
     if need is not None:
         rim = f"rim {need.reach:g} m ({cost.rim} px)" if need.reach else "no rim"
@@ -57,8 +57,8 @@ def as_html(plan: Plan) -> str:
     dates = "".join(
         f"<tr><td>{scene.time:%Y-%m-%d %H:%M}</td><td>{html.escape(scene.platform)}</td>"
         f"<td>{html.escape(scene.baseline)}</td><td>{scene.offset:g}</td>"
-        f'<td style="text-align:left">{html.escape(", ".join(g.id for g in scene.granules))}</td></tr>'
-        for scene in plan.scenes[:200]
+        f'<td style="text-align:left">{html.escape(", ".join(g.id for g in own))}</td></tr>'
+        for scene, own in list(zip(plan.scenes, plan.used, strict=True))[:200]
     )
     more = len(plan.scenes) - 200
     return (
@@ -66,6 +66,15 @@ def as_html(plan: Plan) -> str:
         "</summary><table><tr><th>time (UTC)</th><th>platform</th><th>baseline</th><th>offset</th>"
         f"<th>Items</th></tr>{dates}</table>{f'and {more} more' if more > 0 else ''}</details></div>"
     )
+
+
+def _loader(plan: Plan) -> str:
+    """Name the loader; one that leaves some files to another says which."""
+    describe = getattr(plan.loader, "describe", None)
+    if describe is None:
+        return repr(plan.loader)
+    granules = [granule for own in plan.used for granule in own]
+    return str(describe([source for granule in granules for source in granule.sources.values()]))
 
 
 def _size(count: float) -> str:

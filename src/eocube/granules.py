@@ -202,6 +202,8 @@ def _time(record: Mapping[str, Any]) -> datetime:
 def _platform(record: Mapping[str, Any]) -> str:
     said = str(record.get("properties", {}).get("platform") or "").lower()
     prefix = str(record["id"])[:3].upper()
+    if said and not said.startswith(("sentinel-2", "sentinel2", "s2")):
+        raise ItemsError(f"Item {record['id']!r} is of {said}; eocube reads Sentinel-2.")
     return said or (f"sentinel-2{prefix[2].lower()}" if prefix.startswith("S2") else "unknown")
 
 

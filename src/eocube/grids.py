@@ -135,7 +135,8 @@ def nests(src: GeoBox, dst: GeoBox) -> bool:
         return False
     ratio = src.affine.a / dst.affine.a
     whole = round(ratio)
-    if whole < 1 or abs(ratio - whole) > 1e-6 or abs(src.affine.a + src.affine.e) > 1e-6:
+    square = abs(src.affine.a + src.affine.e) < 1e-6 and abs(dst.affine.a + dst.affine.e) < 1e-6
+    if whole < 1 or abs(ratio - whole) > 1e-6 or not square:
         return False
     shift_x = (src.affine.c - dst.affine.c) / dst.affine.a
     shift_y = (src.affine.f - dst.affine.f) / dst.affine.e
@@ -162,7 +163,8 @@ def lattice_around(window: GeoBox, resolution: float, reach: float, crs: CRS) ->
         The window's own lattice where its pixel is the mask's; else a lattice of multiples of
         ``resolution``, so that every window of a grid sees the same pixels.
     """
-    if window.crs == crs and abs(window.affine.a - resolution) < 1e-6 * resolution:
+    square = abs(window.affine.a + window.affine.e) < 1e-6 * resolution
+    if window.crs == crs and square and abs(window.affine.a - resolution) < 1e-6 * resolution:
         rim = math.ceil(reach / resolution)
         return window.pad(rim) if rim else window
     left, bottom, right, top = window.extent.to_crs(crs, resolution=_edge_step(window)).boundingbox.bbox
@@ -209,10 +211,10 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _are_items(where: object) -> bool:
-    if isinstance(where, str | bytes | Mapping) or not isinstance(where, Iterable):
+    if isinstance(where, str | bytes | Mapping) or not hasattr(where, "__len__"):
         return False
-    first = next(iter(where), None) if hasattr(where, "__len__") else None
-    return hasattr(first, "assets")
+    first = next(iter(where), None) if isinstance(where, Iterable) else None
+    return hasattr(first, "assets") or (isinstance(first, Mapping) and "assets" in first)
 
 
 def _grid_of_area(where: Geometry, crs: Any, resolution: float | None) -> GeoBox:
@@ -230,7 +232,10 @@ def _grid_of_area(where: Geometry, crs: Any, resolution: float | None) -> GeoBox
 def _grid_of_items(items: Iterable[Any], crs: Any, resolution: float | None) -> GeoBox:
     grids: list[GeoBox] = []
     for item in items:
-        found = [asset_grid(item.properties, a.extra_fields) for a in item.assets.values()]
+        if isinstance(item, Mapping):
+            found = [asset_grid(item.get("properties", {}), asset) for asset in item["assets"].values()]
+        else:
+            found = [asset_grid(item.properties, asset.extra_fields) for asset in item.assets.values()]
         grids += sorted((g for g in found if g is not None), key=lambda g: g.affine.a)[:1]
     grids.sort(key=lambda g: (str(g.crs), tuple(g.affine)))
     if not grids:

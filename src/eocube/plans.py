@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import compress, pairwise
+from itertools import pairwise
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -34,6 +35,7 @@ from .errors import (
     did_you_mean,
 )
 from .grids import check_grid, crs_of, is_utm, nests
+from .items import as_dicts
 from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
 from .masks.algebra import Need, as_mask, need
 from .scenes import Scene, SceneTable, scenes_of
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from .granules import Granule
 
 DType = Literal["float32", "uint16"]
+
+_NOWHERE = shapely.Polygon()
 
 _MARGIN = 0.02
 """Degrees (2 km) by which a footprint is widened before it is believed: they are simplified."""
@@ -105,7 +109,7 @@ class Plan:
         So that a block of a file lies in as few chunks as possible. Where the grid does not share
         the lattice of the files, or the chunk is no multiple of 256, chunks start at the corner.
         """
-        grids = [g.grid for scene in self.scenes for g in scene.granules]
+        grids = [granule.grid for own in self.used for granule in own]
         own = [g for g in grids if g is not None and nests(g, self.grid) and g.affine.a == self.grid.affine.a]
         if not own or self.chunk % 256:
             return 0, 0
@@ -148,6 +152,13 @@ class Plan:
                             f"it ({1 / found[band]:g}): make one cube of each."
                         )
         return found
+
+    @cached_property
+    def used(self) -> tuple[tuple[Granule, ...], ...]:
+        """Of each Scene the granules that may have data on the grid."""
+        every = zip(self.scenes, self.outlines, strict=True)
+        pairs = [zip(scene.granules, own, strict=True) for scene, own in every]
+        return tuple(tuple(g for g, outline in own if not outline.is_empty) for own in pairs)
 
     @property
     def need(self) -> Need | None:
@@ -245,6 +256,7 @@ def plan(
     """
     names = band_names(bands)
     grid = check_grid(grid)
+    items = as_dicts(items)
     wanted = None if mask is None else as_mask(mask)
     _check_choice("dtype", dtype, ("float32", "uint16"))
     _check_choice("resampling", resampling, RESAMPLINGS)
@@ -290,9 +302,10 @@ def _over(
         here = slice(first, first + len(scene.granules))
         first = here.stop
         if touches[here].any():
-            kept = tuple(compress(scene.granules, touches[here]))
-            scenes.append(Scene(scene.id, scene.day, scene.platform, kept))
-            outlines.append(tuple(compress(every[here], touches[here])))
+            # The Scene stays whole: its sun and time do not depend on which part is looked at.
+            scenes.append(scene)
+            own = zip(every[here], touches[here], strict=True)
+            outlines.append(tuple(outline if touch else _NOWHERE for outline, touch in own))
     if not scenes:
         raise NoItemsError(_outside(table, grid))
     return tuple(scenes), tuple(outlines)
@@ -344,23 +357,20 @@ def _mask_crs(grid: GeoBox, table: SceneTable) -> CRS:
 
 def _mask_resolution(native: float, grid: GeoBox) -> float:
     """Return the pixel on which a mask works: its own, or coarser if the output is."""
+    pixel = max(float(grid.affine.a), float(-grid.affine.e))
     if is_utm(grid.crs):
-        return max(native, float(grid.affine.a))
-    middle = Geometry(grid.extent.geom.centroid, grid.crs)
-    utm = CRS.utm(middle)
-    x, y = middle.geom.centroid.x, middle.geom.centroid.y
-    pixel = shapely.box(x, y, x + grid.affine.a, y - grid.affine.e)
-    metres = math.sqrt(Geometry(pixel, grid.crs).to_crs(utm).geom.area)
-    # Doubled, not set, so that parts of one grid come to the same pixel.
+        return max(native, pixel)
+    # By the CRS alone, not by the place: parts of a grid must come to the same pixel.
+    metres = pixel * 111_320 if crs_of(grid).geographic else pixel
     return native * 2.0 ** max(0, math.floor(math.log2(metres / native)))
 
 
 def _chunk(chunk: int | None, grid: GeoBox) -> int | None:
     if chunk is None:
         return None
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+    if isinstance(chunk, bool) or not isinstance(chunk, Integral) or chunk < 1:
         raise GridError(f"chunk={chunk!r} is not a number of pixels: give a whole number above 0.")
-    return min(chunk, max(int(size) for size in grid.shape))
+    return min(int(chunk), max(int(size) for size in grid.shape))
 
 
 def _sized(made: Plan, *, fixed: bool) -> Plan:
@@ -370,7 +380,7 @@ def _sized(made: Plan, *, fixed: bool) -> Plan:
     if fits is None or (fixed and takes > made.memory):
         best = fitting_chunk(made, made.memory)
         rows, columns = (min(made.chunk, int(size)) for size in made.grid.shape)
-        advice = f"chunk={best} fits" if best else "no chunk fits: ask for fewer scenes or bands"
+        advice = f"chunk={best} fits" if best else "not even 64 px fit: ask for fewer scenes or bands"
         raise TooLargeError(
             f"A task would take about {takes / 1e6:,.1f} MB ({len(made.scenes)} scenes x "
             f"{len(made.bands)} bands x {rows} x {columns} px, {made.dtype}), more than "

@@ -193,7 +193,7 @@ def _coded(
     for index, band in enumerate(bands):
         layer, nodata = numbers[index], BANDS[band].nodata
         if nodata:
-            layer[layer == nodata] = -1 % 2 ** (8 * layer.itemsize)  # + 1 makes it 0
+            layer[layer == nodata] = np.array(-1).astype(layer.dtype)  # + 1 makes it 0
         shift = round(granule.offsets.get(band, 0.0)) + coding.biases[index]
         if shift:
             np.add(layer, np.asarray(shift).astype(layer.dtype), out=layer)

@@ -99,10 +99,11 @@ def sample(folder: Path, **options: Any) -> None:
 
 
 def _run(request: Request, reducer: str, out: Path, overwrite: bool, *, ndvi: bool) -> None:
-    from ..writers.outputs import check_output
+    from ..writers.outputs import check_distinct, check_output
     from .shows import progress, show_plan, show_result
 
     places = [out, out.with_suffix(".count.tif"), out.with_suffix(".png")]
+    check_distinct(places)
     for place in places:
         check_output(place, overwrite=overwrite)
     started = time.perf_counter()

@@ -128,7 +128,8 @@ def none_wanted(wanted: Sequence[NDArray[np.bool_] | None] | None, index: int) -
 def read_error(source: Source, why: object) -> ReadError:
     """Return the error for a file that cannot be read; holds no token."""
     href = shown(source.href)
-    reason = " ".join(str(why).split())
+    cause = getattr(why, "__cause__", None)  # rasterio: "see previous exception for details"
+    reason = " ".join(str(cause or why).split())
     if "?" in reason or "@" in reason:  # an href with a token may be quoted in there
         reason = " ".join(shown(w.strip("'\",:")) if "://" in w else w for w in reason.split())
     return ReadError(

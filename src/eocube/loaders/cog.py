@@ -59,6 +59,13 @@ class CogLoader:
                 forget(stale.source.href)
         return self._load(sources, geobox, wanted)
 
+    def describe(self, sources: Sequence[Source]) -> str:
+        """Say, as far as hrefs tell, which files this loader reads and which it leaves."""
+        paths = [source.href.partition("?")[0].lower() for source in sources]
+        others = sum(not path.endswith((".tif", ".tiff")) for path in paths)
+        mine = f"cog reads {len(paths) - others} files"
+        return f"{mine}, rio {others} that are no TIFF" if others else f"{mine} (rio what it cannot)"
+
     def _load(self, sources: Sequence[Source], geobox: GeoBox, wanted: Looks) -> NDArray[Any]:
         dtype = np.result_type(*(np.dtype(source.dtype) for source in sources))
         out = np.zeros((len(sources), *geobox.shape), dtype=dtype)  # untouched pages cost nothing

@@ -146,7 +146,7 @@ def _warp(
         transform=geobox.affine,
         height=height,
         width=width,
-        src_nodata=file.nodata if source.nodata == 0 else source.nodata,
+        src_nodata=source.nodata if file.nodata is None or source.nodata else file.nodata,
         nodata=source.nodata,
         resampling=Resampling[method],
         tolerance=1e-6,

@@ -9,6 +9,7 @@ a value only where the pixel it falls into is valid.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Any
@@ -101,12 +102,22 @@ def _scales_across(src: GeoBox, crs: Any, pixel: tuple[float, float]) -> tuple[f
     return float(across / src.affine.a), float(down / abs(src.affine.e))
 
 
-@lru_cache(maxsize=4)
+_kept = threading.local()
+
+
 def _coordinates_across(
     src: GeoBox, dst: GeoBox
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Across two CRSs they cost a projection per pixel; all dates and bands of a window share them."""
-    return pixel_coordinates(src, dst)
+    """Across two CRSs they cost a projection per pixel; all dates and bands of a window share them.
+
+    Kept by thread: a window is one thread's, and windows must not push out each other's.
+    """
+    if getattr(_kept, "window", None) != dst:
+        _kept.window, _kept.found = dst, {}
+    if src not in _kept.found:
+        _kept.found[src] = pixel_coordinates(src, dst)
+    found: tuple[NDArray[np.float64], NDArray[np.float64]] = _kept.found[src]
+    return found
 
 
 def _coordinates(src: GeoBox, dst: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

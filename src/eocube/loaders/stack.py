@@ -50,11 +50,12 @@ def _read(source: Source, geobox: GeoBox) -> NDArray[Any]:
     resolution = (geobox.affine.a, -geobox.affine.e)
     spec = RasterSpec(geobox.crs.epsg, geobox.extent.boundingbox.bbox, resolution)
     href = sign(source.href, source.signer)
+    resampling = _resampling(source, href, geobox)
     try:
         reader = AutoParallelRioReader(
             url=href,
             spec=spec,
-            resampling=_resampling(source, href, geobox),
+            resampling=resampling,
             dtype=np.dtype(source.dtype),
             fill_value=np.dtype(source.dtype).type(source.nodata),
             scale_offset=(1, 0),
@@ -71,10 +72,20 @@ def _read(source: Source, geobox: GeoBox) -> NDArray[Any]:
 
 
 def _resampling(source: Source, href: str, geobox: GeoBox) -> Resampling:
-    if source.resampling != "auto":
-        return Resampling[source.resampling]
-    grid = source.grid
-    if grid is None:
+    if source.resampling == "nearest":
+        return Resampling.nearest
+    try:
         with rasterio.open(href) as file:
-            grid = GeoBox(file.shape, file.transform, f"EPSG:{file.crs.to_epsg()}")
-    return Resampling.nearest if nests(grid, geobox) else Resampling.bilinear
+            grid, nodata = GeoBox(file.shape, file.transform, f"EPSG:{file.crs.to_epsg()}"), file.nodata
+    except rasterio.errors.RasterioIOError as error:
+        failure = read_error(source, error)
+    else:
+        method = source.resampling if source.resampling != "auto" else "bilinear"
+        if source.resampling == "auto" and nests(grid, geobox):
+            return Resampling.nearest
+        if nodata is not None:
+            return Resampling[method]
+        failure = read_error(
+            source, f"it does not tag no data, which stackstac would mix in by {method}: take loader='cog'."
+        )
+    raise failure

@@ -223,7 +223,8 @@ class FunctionMask(Mask):
     def __reduce__(self) -> Any:
         # Decorated, the function's name stands for the mask: pickle could not find the function.
         # What a notebook defines travels whole, by cloudpickle.
-        module, name = self.function.__module__, self.function.__qualname__
+        module = getattr(self.function, "__module__", "__main__")
+        name = getattr(self.function, "__qualname__", "")
         if module != "__main__" and getattr(sys.modules.get(module), name, None) is self:
             return _named, (module, name)
         return FunctionMask, (self.function, self.bands, self.reach, self.resolution)

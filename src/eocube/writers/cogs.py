@@ -17,6 +17,8 @@ from odc.geo.geobox import GeoBox
 from ..errors import InputError
 from .outputs import check_output, whole
 
+_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
 BLOCK = 512
 """Width of the blocks of a written file."""
 
@@ -109,7 +111,7 @@ def geobox_of(array: xr.DataArray) -> GeoBox:
 
 def _layers(array: xr.DataArray) -> xr.DataArray:
     if set(array.dims) == {"y", "x"}:
-        name = str(array.name or "value")
+        name = str(array["band"].item() if "band" in array.coords else array.name or "value")
         array = array.drop_vars("band", errors="ignore").expand_dims(band=[name])
     if set(array.dims) != {"band", "y", "x"}:
         raise InputError(
@@ -117,7 +119,20 @@ def _layers(array: xr.DataArray) -> xr.DataArray:
             ".isel(time=0), or write all with write_zarr."
         )
     geobox_of(array)
+    if array.dtype.kind == "b":
+        array = array.astype("uint8")
+    if str(array.dtype) not in _DTYPES:
+        raise InputError(f"A GeoTIFF holds {', '.join(_DTYPES)}, not {array.dtype}: convert it with .astype.")
     return array.transpose("band", "y", "x")
+
+
+def _nodata(layers: xr.DataArray) -> float | None:
+    """Return the number that means no data: what the array says, else NaN, or 0 in integers."""
+    if layers.dtype.kind == "f":
+        return float("nan")
+    said = [layers.encoding.get("_FillValue"), layers.attrs.get("_FillValue"), layers.attrs.get("nodata")]
+    stated = [float(value) for value in said if value is not None]
+    return stated[0] if stated else 0
 
 
 def _write_plain(layers: xr.DataArray, bands: Mapping[Path, Sequence[str]]) -> None:
@@ -142,7 +157,7 @@ def _created(layers: xr.DataArray, path: Path, names: Sequence[str]) -> Any:
     profile: dict[str, Any] = {
         "driver": "GTiff", "count": len(names), "dtype": str(layers.dtype),
         "height": int(rows), "width": int(columns), "crs": str(grid.crs), "transform": grid.affine,
-        "nodata": np.nan if layers.dtype.kind == "f" else 0, "tiled": True, "blockxsize": BLOCK,
+        "nodata": _nodata(layers), "tiled": True, "blockxsize": BLOCK,
         "blockysize": BLOCK, "compress": "zstd", "zstd_level": 1, "bigtiff": "if_safer", "interleave": "band",
     }  # fmt: skip
     file = rasterio.open(path, "w", **profile)

@@ -30,7 +30,7 @@ def write_zarr(
     Returns
     -------
     Path
-        What was written, to be opened by ``xarray.open_zarr(path, decode_coords="all")``.
+        What was written, to be opened by ``xarray.open_zarr(path, decode_coords="all", consolidated=False)``.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def write_zarr(
     >>> cube = eocube.load(eocube.search(world.items_path), world.grid, bands=["red"])
     >>> written = eocube.write_zarr(cube, tempfile.mkdtemp() + "/cube.zarr")
     """
-    place = check_output(path, overwrite=overwrite)
+    place = check_output(path, overwrite=overwrite, store=True)
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise InputError(f"write_zarr takes a DataArray or Dataset, found {type(data).__name__}.")
     dataset = data.to_dataset(name=data.name or "eocube") if isinstance(data, xr.DataArray) else data
