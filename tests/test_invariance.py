@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import eocube as eo
@@ -72,6 +72,7 @@ def test_chunks_and_order(small_items, grids, expected, grid, mask, chunk, seed)
 
 
 @settings(max_examples=EXAMPLES)
+@example(grid="own zone", mask="dilated", share=0.203125, across=True)  # a granule only in the rim
 @given(
     grid=st.sampled_from(list(GRIDS)),
     mask=st.sampled_from(list(MASKS)),

@@ -82,7 +82,7 @@ def cost_of(plan: Plan) -> Cost:
     files, size = 0, 0.0
     for scene, outlines in zip(plan.scenes, plan.outlines, strict=True):
         for granule, outline in zip(scene.granules, outlines, strict=True):
-            if outline.is_empty:
+            if not outline.intersects(box):
                 continue
             area = shapely.intersection(outline, box).area * metre**2
             for band, source in granule.sources.items():

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 DType = Literal["float32", "uint16"]
 
-_NOWHERE = shapely.Polygon()
-
 _MARGIN = 0.02
 """Degrees (2 km) by which a footprint is widened before it is believed: they are simplified."""
 
@@ -156,9 +154,10 @@ class Plan:
     @cached_property
     def used(self) -> tuple[tuple[Granule, ...], ...]:
         """Of each Scene the granules that may have data on the grid."""
+        box = shapely.box(*self.grid.extent.boundingbox.bbox)
         every = zip(self.scenes, self.outlines, strict=True)
         pairs = [zip(scene.granules, own, strict=True) for scene, own in every]
-        return tuple(tuple(g for g, outline in own if not outline.is_empty) for own in pairs)
+        return tuple(tuple(g for g, outline in own if outline.intersects(box)) for own in pairs)
 
     @property
     def need(self) -> Need | None:
@@ -302,10 +301,10 @@ def _over(
         here = slice(first, first + len(scene.granules))
         first = here.stop
         if touches[here].any():
-            # The Scene stays whole: its sun and time do not depend on which part is looked at.
+            # The Scene stays whole: its sun and time do not depend on which part is looked at, and a
+            # mask may look at a granule that lies only around the grid.
             scenes.append(scene)
-            own = zip(every[here], touches[here], strict=True)
-            outlines.append(tuple(outline if touch else _NOWHERE for outline, touch in own))
+            outlines.append(tuple(every[here]))
     if not scenes:
         raise NoItemsError(_outside(table, grid))
     return tuple(scenes), tuple(outlines)
