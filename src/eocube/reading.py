@@ -133,7 +133,7 @@ def _mosaic(
         numbers = _wide_enough(_load(plan, firsts, bands, geobox, left), firsts, bands, coding)
         for index, granule in enumerate(firsts):
             if granule is None or not left[index].any():
-                numbers[index] = 0
+                _blank(numbers[index], bands)
                 continue
             filled = _coded(numbers[index], granule, bands, coding, left[index])
             left[index] = left[index] & ~filled
@@ -199,6 +199,13 @@ def _coded(
             np.add(layer, np.asarray(shift).astype(layer.dtype), out=layer)
         np.multiply(layer, valid, out=layer)
     return valid
+
+
+def _blank(numbers: NDArray[Any], bands: tuple[str, ...]) -> None:
+    """Make digital numbers that were not wanted 0; the loader gave their no data, mostly 0 already."""
+    for layer, band in zip(numbers, bands, strict=True):
+        if BANDS[band].nodata:
+            layer[...] = 0
 
 
 def _joined(block: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:

@@ -39,7 +39,9 @@ def buffer(name: str, size: int) -> NDArray[np.uint8]:
     return have[:size]
 
 
-def decode(data: Any, level: Level, rows: slice = _ALL, columns: slice = _ALL) -> NDArray[Any]:
+def decode(
+    data: Any, level: Level, rows: slice = _ALL, columns: slice = _ALL, goal: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Decode a block, or a part of it.
 
     Parameters
@@ -49,11 +51,13 @@ def decode(data: Any, level: Level, rows: slice = _ALL, columns: slice = _ALL) -
     level : Level
     rows, columns : slice
         What is needed of it.
+    goal : array (y, x), optional
+        Where to put it: of the shape that is needed and of the file's type, in the machine's byte order.
 
     Returns
     -------
     array (y, x)
-        What is needed, in the machine's byte order; only good until this thread decodes the next block.
+        ``goal``; or without one what is needed, only good until this thread decodes the next block.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def decode(data: Any, level: Level, rows: slice = _ALL, columns: slice = _ALL) -
         if len(data) < level.raw:
             raise Broken(f"it has {len(data)} bytes instead of {level.raw}")
         stored = np.frombuffer(data, dtype=level.dtype, count=level.raw // level.dtype.itemsize)
-        return stored.reshape(level.block)[rows, columns].astype(native, copy=False)
+        return _given(stored.reshape(level.block)[rows, columns].astype(native, copy=False), goal)
     flat = buffer("pixels", level.raw)
     try:
         got = _inflated(data, level.compression, flat.data)
@@ -79,9 +83,22 @@ def decode(data: Any, level: Level, rows: slice = _ALL, columns: slice = _ALL) -
     block = flat.view(native).reshape(level.block)[rows, : columns.stop]
     if not level.dtype.isnative:
         block.byteswap(inplace=True)
-    if level.predictor == 2:
-        imagecodecs.delta_decode(block, axis=-1, out=block)
-    return block[:, columns.start :]
+    first = columns.start or 0
+    part = block[:, first:]
+    if level.predictor != 2:
+        return _given(part, goal)
+    if first:
+        part[:, 0] += block[:, :first].sum(axis=1, dtype=native)
+    # One pass undoes the differences and puts the pixels where they belong.
+    imagecodecs.delta_decode(part, axis=-1, out=part if goal is None else goal)
+    return part if goal is None else goal
+
+
+def _given(pixels: NDArray[Any], goal: NDArray[Any] | None) -> NDArray[Any]:
+    if goal is None:
+        return pixels
+    goal[...] = pixels
+    return goal
 
 
 def _inflated(data: Any, compression: str, goal: memoryview) -> int:

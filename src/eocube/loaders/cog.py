@@ -8,6 +8,7 @@ files, and other ways to resample than nearest and bilinear, are left to GDAL.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from odc.geo.geobox import GeoBox
 from ..errors import ReadError
 from .base import Loader, Source, none_wanted, read_error
 from .blocks import buffer, decode
+from .crews import spread
 from .directories import Broken, Foreign
 from .headers import Header, forget, header, header_later
 from .ranges import Changed, LocalFile, Unreadable, in_flight, merged, submit, version_of
@@ -76,10 +78,8 @@ class CogLoader:
         later = [index for index in others if "://" in sources[index].href]
         waiting = [submit(self._leave, sources, geobox, wanted, out, i, threads=_GDAL_THREADS) for i in later]
         try:
-            for job in jobs:
-                if isinstance(job.header.place, LocalFile):
-                    _read_local(job, job.header.place)
-            _read_remote([job for job in jobs if not isinstance(job.header.place, LocalFile)])
+            spread(_local(jobs))
+            spread(_remote(jobs))
             for index in others:
                 if index not in later:
                     self._leave(sources, geobox, wanted, out, index)
@@ -116,6 +116,7 @@ class _Job:
     blocks: list[Block]
     blank: list[Block] = field(default_factory=list)
     left: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         counts = self.level.counts
@@ -126,12 +127,17 @@ class _Job:
     def put(self, block: Block, data: Any) -> None:
         """Decode a block to where it belongs."""
         try:
-            self.target.put(block, decode(data, self.level, *self.target.needs(block)))
+            goal = self.target.goal(block)
+            pixels = decode(data, self.level, *self.target.needs(block), goal)
         except Broken as broken:
             reason = str(broken)
         else:
-            self.left -= 1
-            if not self.left:
+            if goal is None:
+                self.target.put(block, pixels)
+            with self.lock:
+                self.left -= 1
+                done = not self.left
+            if done:
                 self.end()
             return
         raise self.failure(block, reason)
@@ -211,6 +217,13 @@ def _level(found: Header, source: Source, geobox: GeoBox) -> Level:
     return levels[fitting[-1]] if fitting else levels[0]
 
 
+def _local(jobs: list[_Job]) -> Iterator[Callable[[], None]]:
+    """Yield what reads a file from the disk."""
+    for job in jobs:
+        if isinstance(job.header.place, LocalFile):
+            yield partial(_read_local, job, job.header.place)
+
+
 def _read_local(job: _Job, place: LocalFile) -> None:
     if not job.blocks:
         job.end()
@@ -237,13 +250,19 @@ def _read_local(job: _Job, place: LocalFile) -> None:
     raise failure
 
 
-def _read_remote(jobs: list[_Job]) -> None:
-    for job in jobs:
+def _remote(jobs: list[_Job]) -> Iterator[Callable[[], None]]:
+    """Yield what decodes the blocks of an answer, as the answers of servers come."""
+    away = [job for job in jobs if not isinstance(job.header.place, LocalFile)]
+    for job in away:
         if not job.blocks:
-            job.end()
-    for job, start, data, inside in in_flight(_calls(jobs)):
-        for block, (first, last) in inside:
-            job.put(block, data[first - start : last - start])
+            yield job.end
+    for fetched in in_flight(_calls(away)):
+        yield partial(_decode, *fetched)
+
+
+def _decode(job: _Job, start: int, data: memoryview, inside: list[tuple[Block, tuple[int, int]]]) -> None:
+    for block, (first, last) in inside:
+        job.put(block, data[first - start : last - start])
 
 
 _Fetched = tuple[_Job, int, memoryview, list[tuple[Block, tuple[int, int]]]]

@@ -6,7 +6,8 @@ window of the file as a whole; it is made when its first block is there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -33,6 +34,9 @@ class Target(Protocol):
 
     def needs(self, block: Block) -> tuple[slice, slice]:
         """Return which rows and columns of a block are needed."""
+
+    def goal(self, block: Block) -> NDArray[Any] | None:
+        """Return where what is needed of a block goes as it is, if that is all there is to do."""
 
     def put(self, block: Block, pixels: NDArray[Any]) -> None:
         """Take what is needed of a block; the pixels are only good until this returns."""
@@ -119,6 +123,7 @@ class _Numbers:
         self.nodata = source.nodata
         self.dtype = np.dtype(source.dtype)
         self.narrow = not np.can_cast(level.dtype, self.dtype)
+        self.change = self.narrow or self.tag is not None
 
     def meant(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Give no data the number the caller expects."""
@@ -180,6 +185,15 @@ class _Direct:
         rows, columns = self.way.pieces(self.level)
         return rows[block.row].span, columns[block.column].span
 
+    def goal(self, block: Block) -> NDArray[Any] | None:
+        """Return the part of the result, where it has the file's pixels and numbers."""
+        rows, columns = self.way.pieces(self.level)
+        y, x = rows[block.row], columns[block.column]
+        if self.numbers.change or not y.times == x.times == 1:
+            return None
+        goal = self.out[y.out, x.out]
+        return goal if goal.dtype == self.level.dtype.newbyteorder("=") else None
+
     def put(self, block: Block, pixels: NDArray[Any]) -> None:
         """Copy, or repeat."""
         rows, columns = self.way.pieces(self.level)
@@ -216,6 +230,7 @@ class _Window:
     numbers: _Numbers
     out: NDArray[Any]
     window: NDArray[Any] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def wanted(self, look: Bools | None) -> list[Block]:
         """Return the blocks that a wanted pixel is made of."""
@@ -236,15 +251,20 @@ class _Window:
         rows = slice(max(0, top - y), min(height, bottom - y))
         return rows, slice(max(0, left - x), min(width, right - x))
 
+    def goal(self, block: Block) -> NDArray[Any]:
+        """Return the part of the window."""
+        top, bottom, left, right = self.way.how.window
+        with self.lock:
+            if self.window is None:
+                own = self.level.dtype.newbyteorder("=")
+                self.window = np.full((bottom - top, right - left), self.numbers.nodata, dtype=own)
+        rows, columns = self.needs(block)
+        y, x = block.row * self.level.block[0] - top, block.column * self.level.block[1] - left
+        return self.window[y + rows.start : y + rows.stop, x + columns.start : x + columns.stop]
+
     def put(self, block: Block, pixels: NDArray[Any]) -> None:
         """Copy what lies in the window."""
-        top, bottom, left, right = self.way.how.window
-        if self.window is None:
-            self.window = np.full((bottom - top, right - left), self.numbers.nodata, dtype=pixels.dtype)
-        rows, columns = self.needs(block)
-        y = block.row * self.level.block[0] + rows.start - top
-        x = block.column * self.level.block[1] + columns.start - left
-        self.window[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
+        self.goal(block)[...] = pixels
 
     def finish(self) -> None:
         """Sample the window."""

@@ -65,7 +65,7 @@ def valid(block: Block) -> NDArray[np.bool_]:
 def settle(values: NDArray[Any], count: NDArray[Any], dtype: np.dtype[Any]) -> Block:
     """Return reduced values in the block's dtype, no data where nothing was counted."""
     if dtype.kind == "f":
-        return np.where(count > 0, values, np.nan).astype(dtype)
+        return np.where(count, values, dtype.type(np.nan)).astype(dtype, copy=False)
     # A valid value may not become 0, which means no data.
     whole = np.clip(np.floor(values + 0.5), 1, np.iinfo(dtype).max)
     return np.where(count > 0, whole, 0).astype(dtype)

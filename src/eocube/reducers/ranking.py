@@ -124,16 +124,22 @@ def _median_strip(values: NDArray[Any]) -> Ranks:
     ones stand evenly on both sides, and the middle is at the same two ranks for every pixel: the
     network has to get only those right, and nothing has to be looked up per pixel.
     """
-    dates, greatest = len(values), _greatest(values.dtype)
-    rows = list(values)
+    greatest = _greatest(values.dtype)
+    rows = []
     odd = np.zeros(values.shape[1], dtype=bool)
-    for row in rows:
+    for row in values:
         missing = row == greatest
+        if missing.all():
+            continue  # an overcast date need not be sorted
+        rows.append(row)
         if values.dtype.kind == "u":  # all bits set becomes none: far quicker than a masked copy
             np.bitwise_xor(row, np.multiply(missing & odd, greatest), out=row)
         else:
             np.copyto(row, -greatest, where=missing & odd)
         odd ^= missing
+    if not rows:
+        return values[0], values[0], None
+    dates = len(rows)
     middle = dates // 2
     ranks = (max(middle - 1, 0), middle) if dates % 2 == 0 else (max(middle - 1, 0), middle, middle)
     sort_ranks(rows, tuple(sorted(set(ranks))))
@@ -173,21 +179,24 @@ def _of_codes(codes: Block, coding: Coding, strip: Strip) -> Block:
     for band in range(shape[0]):
         flat = codes[:, band].reshape(len(codes), -1)
         for first in range(0, flat.shape[1], _STRIP):
-            part = flat[:, first : first + _STRIP]
-            work = _sortable(part if part.dtype.kind == "u" else part.astype(np.uint32))
-            a, b, weight = strip(work)
-            top = _greatest(work.dtype)
-            count = (a != top) & (b != top)
-            low, high = (coding.values(np.where(count, rank + 1, 1), band) for rank in (a, b))
-            found = _between(low, high, weight)
+            a, b, weight = strip(_shifted(flat[:, first : first + _STRIP]))
+            low, high = a + 1, b + 1  # the greatest number, for no data, becomes 0 again
+            count = (low != 0) & (high != 0)
+            found = _between(coding.values(low, band), coding.values(high, band), weight)
             out[band, first : first + _STRIP] = settle(found, count, out.dtype)
     return out.reshape(shape)
 
 
+def _shifted(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy, one less: 0 becomes the greatest number, and 65535 stays apart from it."""
+    wide = values if values.dtype.kind == "u" else values.astype(np.uint32)
+    return np.asarray(np.subtract(wide, wide.dtype.type(1)))
+
+
 def _sortable(values: NDArray[Any]) -> NDArray[Any]:
     """Return a copy in which no data is the greatest number of its dtype."""
-    if values.dtype.kind == "u":  # one less: 0 becomes the greatest, and 65535 stays apart from it
-        return np.asarray(np.subtract(values, values.dtype.type(1)))
+    if values.dtype.kind == "u":
+        return _shifted(values)
     if values.dtype.kind == "i":
         values = values.astype(np.int64)
     return np.asarray(np.where(valid(values), values, _greatest(values.dtype)))
