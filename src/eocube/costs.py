@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from .errors import InputError
 from .grids import nests
+from .loaders.base import WINDOW
 from .sentinel2 import BANDS
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def cost_of(plan: Plan) -> Cost:
     box = shapely.box(*plan.grid.extent.boundingbox.bbox)
     need = plan.need
     pixel = math.sqrt(abs(plan.grid.affine.a * plan.grid.affine.e))
-    metre = 1.0 if plan.grid.crs is not None and plan.grid.crs.projected else 111_320.0
+    metre = _metres(plan)
     files, size = 0, 0.0
     for scene, outlines in zip(plan.scenes, plan.outlines, strict=True):
         for granule, outline in zip(scene.granules, outlines, strict=True):
@@ -98,18 +100,76 @@ def cost_of(plan: Plan) -> Cost:
 def task_bytes(plan: Plan, chunk: int, *, reduced: bool = False) -> float:
     """Return about how much memory a task of this chunk takes at most.
 
-    The codes of the block; where another granule of the same Scene may be needed, as much again;
-    the masks of all dates; the values that are made of the codes. A task that is ``reduced`` to a
-    composite at once does without the latter.
+    The codes of the dates that have data in the block, for what is never written to takes nothing;
+    where another granule of the same Scene may be needed, as much again; the masks of those dates; the
+    values of all dates that are made of the codes. A task that is ``reduced`` to a composite at once
+    does without the latter.
     """
     rows, columns = (min(chunk, int(size)) for size in plan.grid.shape)
-    pixels, bands, dates = rows * columns, len(plan.bands), len(plan.scenes)
+    pixels, bands = rows * columns, len(plan.bands)
+    dates = _dates(plan, chunk)
     codes = dates * bands * pixels * 2
     more = any(len(own) > 1 for own in plan.used)
     keep = dates * pixels * (2 if plan.mask is not None or more else 1)
-    across = 0 if _same_lattice(plan) else 200 * pixels  # coordinates, window and sums of a resampled file
-    values = 0 if reduced else dates * bands * pixels * np.dtype(plan.coding.dtype).itemsize
-    return float(codes + max(codes if more else 0, values) + keep + across + _mask_bytes(plan, rows, columns))
+    across = 0 if _same_lattice(plan) else 200 * pixels + _window_bytes(plan, pixels)
+    values = 0 if reduced else len(plan.scenes) * bands * pixels * np.dtype(plan.coding.dtype).itemsize
+    masks = _mask_bytes(plan, rows, columns, dates)
+    return float(codes + max(codes if more else 0, values) + keep + across + masks)
+
+
+def _dates(plan: Plan, chunk: int) -> int:
+    """Return how many Scenes may have data in one block of this size, at most."""
+    if len(plan.scenes) == 1:
+        return 1
+    edges = [np.cumsum((0, *sizes)) for sizes in plan.cut(chunk)]
+    scene_of = np.repeat(np.arange(len(plan.scenes)), [len(own) for own in plan.outlines])
+    outlines = [outline for own in plan.outlines for outline in own]
+    spans = _spans(shapely.bounds(outlines), plan.grid, edges)
+    seen = np.zeros((len(edges[0]), len(edges[1])), dtype=np.int64)
+    alone = np.bincount(scene_of)[scene_of] == 1
+    # Scenes of one granule all at once: a rectangle of blocks is counted by its corners.
+    top, bottom, left, right = spans[alone].T
+    for rows, columns, sign in ((top, left, 1), (bottom, left, -1), (top, right, -1), (bottom, right, 1)):
+        np.add.at(seen, (rows, columns), sign)
+    seen = seen.cumsum(axis=0).cumsum(axis=1)
+    for scene in np.unique(scene_of[~alone]):
+        own = np.zeros(seen.shape, dtype=bool)
+        for top, bottom, left, right in spans[scene_of == scene]:
+            own[top:bottom, left:right] = True
+        seen += own
+    return int(seen[:-1, :-1].max(initial=0))
+
+
+def _spans(bounds: NDArray[Any], grid: Any, edges: list[NDArray[Any]]) -> NDArray[np.intp]:
+    """Return first and one past last row and column of blocks under bounds (x, y, x, y) in the CRS."""
+    a = grid.affine
+    columns = np.sort((bounds[:, [0, 2]] - a.c) / a.a, axis=1)
+    rows = np.sort((bounds[:, [1, 3]] - a.f) / a.e, axis=1)
+    found = []
+    for (low, high), own in zip((rows.T, columns.T), edges, strict=True):
+        size = len(own) - 1
+        found.append(np.clip(np.searchsorted(own, low, side="right") - 1, 0, size))
+        found.append(np.clip(np.searchsorted(own, high, side="left"), 0, size))
+    return np.stack(found, axis=1)
+
+
+def _window_bytes(plan: Plan, pixels: int) -> float:
+    """Return the bytes of a file's window under so many pixels, where the file is read at full resolution.
+
+    Of classes, that is; files of values have overviews, which are not more than twice as fine.
+    """
+    pixel = abs(plan.grid.affine.a * plan.grid.affine.e)
+    finest = 1.0
+    for granule in (granule for own in plan.used for granule in own):
+        for source in granule.sources.values():
+            if source.grid is not None and not source.overviews:
+                finest = max(finest, pixel * _metres(plan) ** 2 / source.grid.affine.a**2)
+    return min(pixels * finest, float(WINDOW))
+
+
+def _metres(plan: Plan) -> float:
+    """Return the metres of a unit of the grid's CRS."""
+    return 1.0 if plan.grid.crs is not None and plan.grid.crs.projected else 111_320.0
 
 
 def _same_lattice(plan: Plan) -> bool:
@@ -117,7 +177,7 @@ def _same_lattice(plan: Plan) -> bool:
     return all(nests(grid, plan.grid) for grid in grids.values())
 
 
-def _mask_bytes(plan: Plan, rows: int, columns: int) -> float:
+def _mask_bytes(plan: Plan, rows: int, columns: int, dates: int) -> float:
     need = plan.need
     if need is None:
         return 0.0
@@ -126,18 +186,14 @@ def _mask_bytes(plan: Plan, rows: int, columns: int) -> float:
         factor = plan.grid.affine.a / need.resolution
     rim = 2 * math.ceil(need.reach / need.resolution)
     pixels = (rows * factor + rim) * (columns * factor + rim)
-    codes = sum(1 if BANDS[band].kind == "class" else 2 for band in need.bands) * len(plan.scenes)
+    codes = sum(1 if BANDS[band].kind == "class" else 2 for band in need.bands) * dates
     values = sum(1 if BANDS[band].kind == "class" else 14 for band in need.bands)
     return float(pixels * (2 * codes + values + (24 if need.reach else 2)))
 
 
-def fitting_chunk(plan: Plan, limit: float, *, reduced: float = math.inf) -> int | None:
-    """Return the largest power of two (at most 1024) whose task fits, or None.
-
-    ``limit`` holds for a task that returns the cube's block, ``reduced`` for one that reduces it.
-    """
+def fitting_chunk(plan: Plan, limit: float, *, reduced: bool = False) -> int | None:
+    """Return the largest power of two (at most 1024) whose task fits, or None."""
     for chunk in (1024, 512, 256, 128, 64):
-        fits = task_bytes(plan, chunk) <= limit
-        if fits and task_bytes(plan, chunk, reduced=True) <= reduced:
+        if task_bytes(plan, chunk, reduced=reduced) <= limit:
             return chunk
     return None

@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import tokenize
-from dask.blockwise import BlockwiseDepDict, blockwise
-from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
 from .errors import InputError
-from .lazy import decoded
+from .lazy import codes_of, decoded
 from .loaders.base import Loader, Resampling
 from .plans import DType, Plan, plan
-from .reading import read_codes
 from .sentinel2 import BANDS, SCL_CLASSES
 
 DIMS = ("time", "band", "y", "x")
@@ -86,49 +81,8 @@ def load(
 
 
 def _cube(made: Plan) -> xr.DataArray:
-    array = decoded(_codes(made), made.coding)
+    array = decoded(codes_of(made, made.chunk), made.coding)
     return xr.DataArray(array, dims=DIMS, coords=_coordinates(made), attrs=_attributes(made), name="eocube")
-
-
-def _codes(made: Plan) -> da.Array:
-    """Build the graph: the plan is one shared key, a task holds its window and nothing else."""
-    shape = (len(made.scenes), len(made.bands), *(int(size) for size in made.grid.shape))
-    rows, columns = made.chunks
-    token = tokenize(made, made.mask, made.loader)
-    name, table = f"eocube-codes-{token}", f"eocube-plan-{token}"
-    windows = BlockwiseDepDict(
-        {
-            (0, 0, i, j): (top, top + height, left, left + width)
-            for i, (top, height) in enumerate(zip(_starts(rows), rows, strict=True))
-            for j, (left, width) in enumerate(zip(_starts(columns), columns, strict=True))
-        },
-        numblocks=(1, 1, len(rows), len(columns)),
-    )
-    layer = blockwise(
-        _read, name, "tbyx", table, "", windows, "tbyx", numblocks={table: ()}, concatenate=True
-    )
-    layers = {name: layer, table: MaterializedLayer({(table,): _Shared(made)})}
-    graph = HighLevelGraph(layers, {name: {table}, table: set()})
-    chunks = ((shape[0],), (shape[1],), rows, columns)
-    return da.Array(graph, name, chunks, dtype=np.uint8 if made.bands == ("scl",) else np.uint16)
-
-
-class _Shared:
-    """Keeps Dask from looking into the plan for keys."""
-
-    def __init__(self, made: Plan) -> None:
-        self.plan = made
-
-    def __reduce__(self) -> Any:
-        return _Shared, (self.plan,)
-
-
-def _read(shared: _Shared, window: tuple[int, int, int, int]) -> NDArray[Any]:
-    return read_codes(shared.plan, window)
-
-
-def _starts(sizes: tuple[int, ...]) -> list[int]:
-    return [0, *np.cumsum(sizes)[:-1].tolist()]
 
 
 def _coordinates(made: Plan) -> dict[str, Any]:

@@ -1,20 +1,84 @@
 """Lazy codes: a cube's values as a step of the graph that a composite can leave out.
 
 A cube is two steps, codes and values. Dask fuses them into one task, so nothing is computed twice;
-and a reducer that can work on codes takes them instead of the values, at half the memory.
+and a reducer that can work on codes takes them instead of the values, at less memory: so it may take
+them in larger blocks, and fewer blocks of the files have to be decoded more than once.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
+from dask.base import tokenize
+from dask.blockwise import BlockwiseDepDict, blockwise
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
 from .codes import Coding
+from .loaders.crews import limit
+from .plans import Plan
+from .reading import read_codes
 
-_CODES, _VALUES = "eocube-codes-", "eocube-values-"
+_CODES, _VALUES, _PLAN = "eocube-codes-", "eocube-values-", "eocube-plan-"
+
+
+def codes_of(plan: Plan, chunk: int) -> da.Array:
+    """Build the graph: the plan is one shared key, a task holds its window and nothing else."""
+    rows, columns = plan.cut(chunk)
+    token = tokenize(plan, plan.mask, plan.loader)
+    name, table = f"{_CODES}{token}-{chunk}", f"{_PLAN}{token}"
+    windows = BlockwiseDepDict(
+        {
+            (0, 0, i, j): (top, top + height, left, left + width)
+            for i, (top, height) in enumerate(zip(_starts(rows), rows, strict=True))
+            for j, (left, width) in enumerate(zip(_starts(columns), columns, strict=True))
+        },
+        numblocks=(1, 1, len(rows), len(columns)),
+    )
+    layer = blockwise(
+        _read, name, "tbyx", table, "", windows, "tbyx", numblocks={table: ()}, concatenate=True
+    )
+    layers = {name: layer, table: MaterializedLayer({(table,): _Shared(plan)})}
+    graph = HighLevelGraph(layers, {name: {table}, table: set()})
+    chunks = ((len(plan.scenes),), (len(plan.bands),), rows, columns)
+    return da.Array(graph, name, chunks, dtype=np.uint8 if plan.bands == ("scl",) else np.uint16)
+
+
+class _Shared:
+    """Keeps Dask from looking into the plan for keys."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def __reduce__(self) -> Any:
+        return _Shared, (self.plan,)
+
+
+def _read(shared: _Shared, window: tuple[int, int, int, int]) -> NDArray[Any]:
+    limit(_threads())
+    return read_codes(shared.plan, window)
+
+
+def _threads() -> int:
+    """Return how many tasks run beside each other in this process, as far as Dask says."""
+    distributed = sys.modules.get("distributed.worker")
+    if distributed is not None:
+        try:
+            return int(distributed.get_worker().state.nthreads)
+        except (ValueError, AttributeError):
+            pass
+    if dask.config.get("scheduler", None) in ("sync", "synchronous", "single-threaded"):
+        return 1
+    return int(dask.config.get("num_workers", None) or CPU_COUNT)
+
+
+def _starts(sizes: tuple[int, ...]) -> list[int]:
+    return [0, *np.cumsum(sizes)[:-1].tolist()]
 
 
 def decoded(codes: da.Array, coding: Coding) -> da.Array:
@@ -26,23 +90,22 @@ def decoded(codes: da.Array, coding: Coding) -> da.Array:
 
 
 def codes_under(values: Any) -> tuple[da.Array, Coding] | None:
-    """Return the codes that an array of values is made of, if it is just that."""
+    """Return the codes that an array of values is made of, if it is just that, in blocks to be reduced."""
     name = getattr(values, "name", "")
     source = name.replace(_VALUES, _CODES)
     layers = getattr(getattr(values, "dask", None), "layers", {})
     if not name.startswith(_VALUES) or source not in layers:
         return None
-    coding = _coding_in(layers[name])
-    if coding is None:
-        return None
-    return da.Array(values.dask, source, values.chunks, dtype=np.uint16), coding
+    plan = _plan_in(layers, values.dask.dependencies.get(source, ()))
+    return None if plan is None else (codes_of(plan, plan.chunk_reduced), plan.coding)
 
 
-def _coding_in(layer: Any) -> Coding | None:
-    """Find the coding among the literals of the step that makes values."""
-    task = getattr(layer, "task", None)
-    found = getattr(task, "kwargs", {}).get("coding")
-    return found if isinstance(found, Coding) else None
+def _plan_in(layers: Any, names: Any) -> Plan | None:
+    for name in names:
+        shared = layers[name].get((name,)) if name.startswith(_PLAN) else None
+        if isinstance(shared, _Shared):
+            return shared.plan
+    return None
 
 
 def _decode(block: NDArray[Any], coding: Coding) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from numbers import Integral
@@ -66,6 +66,8 @@ class Plan:
         What is thrown away where a block is read.
     chunk : int
         Rows and columns of a block; all times and bands of it are one Dask task.
+    chunk_reduced : int
+        The same for a composite, which takes less memory: as large as ``chunk`` or larger.
     dtype : {"float32", "uint16"}
     resampling : str
     loader : Loader
@@ -84,6 +86,7 @@ class Plan:
     bands: tuple[str, ...]
     mask: Any
     chunk: int
+    chunk_reduced: int
     dtype: DType
     resampling: Resampling
     loader: Loader
@@ -96,25 +99,30 @@ class Plan:
     @property
     def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Heights and widths of the blocks, as Dask writes them."""
+        return self.cut(self.chunk)
+
+    def cut(self, chunk: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return heights and widths of blocks of another size.
+
+        They start on the lattice of the files, so that a block of a file lies in as few of them as
+        possible. Where the grid does not share that lattice, or the size is no multiple of 256, they
+        start at the corner of the grid.
+        """
         rows, columns = self.grid.shape
-        top, left = self.start
-        return _pieces(int(rows), self.chunk, top), _pieces(int(columns), self.chunk, left)
+        top, left = self._origin if chunk % 256 == 0 else (0, 0)
+        return _pieces(int(rows), chunk, top % chunk), _pieces(int(columns), chunk, left % chunk)
 
     @cached_property
-    def start(self) -> tuple[int, int]:
-        """Rows and columns from the grid's corner to the first edge of the files' blocks.
-
-        So that a block of a file lies in as few chunks as possible. Where the grid does not share
-        the lattice of the files, or the chunk is no multiple of 256, chunks start at the corner.
-        """
+    def _origin(self) -> tuple[int, int]:
+        """Row and column, seen from the grid's corner, of the corner of most files; else 0, 0."""
         grids = [granule.grid for own in self.used for granule in own]
         own = [g for g in grids if g is not None and nests(g, self.grid) and g.affine.a == self.grid.affine.a]
-        if not own or self.chunk % 256:
+        if not own:
             return 0, 0
         a = self.grid.affine
         origins = Counter(((g.affine.f - a.f) / a.e, (g.affine.c - a.c) / a.a) for g in own)
         row, column = min(origins, key=lambda origin: (-origins[origin], origin))
-        return round(row) % self.chunk, round(column) % self.chunk
+        return round(row), round(column)
 
     @cached_property
     def coding(self) -> Coding:
@@ -185,7 +193,7 @@ class Plan:
             [(scene.id, len(scene.granules)) for scene in self.scenes],
             [(g.id, sorted(s.href for s in g.sources.values()), sorted(g.offsets.items())) for g in granules],
             (str(self.grid.crs), tuple(self.grid.affine), tuple(self.grid.shape)),
-            (self.bands, self.chunk, self.dtype, self.resampling, self.skipped),
+            (self.bands, self.chunk, self.chunk_reduced, self.dtype, self.resampling, self.skipped),
         )
 
 
@@ -224,7 +232,8 @@ def plan(
         it, bilinear elsewhere), ``"nearest"``, ``"bilinear"``, ``"cubic"``, ``"cubic_spline"``,
         ``"lanczos"``, ``"average"``. Classes are always nearest. No data is never mixed in.
     chunk : int, optional
-        Rows and columns of a block. Default: what lets a task make a composite within half a gigabyte.
+        Rows and columns of a block. Default: 1024, or the half, a quarter, ... of it that fits into
+        ``memory``, of a composite and of a cube each for itself.
     memory : int or str
         What a task may take at most: bytes, or ``"2GB"``.
     on_missing : {"raise", "skip"}
@@ -266,7 +275,7 @@ def plan(
     scenes, outlines = _over(table, grid)
     size = _chunk(chunk, grid)
     made = Plan(
-        scenes, grid, names, wanted, size or 1024, dtype, resampling, reader, limit,
+        scenes, grid, names, wanted, size or 1024, size or 1024, dtype, resampling, reader, limit,
         _mask_crs(grid, table), outlines, table.twins, table.skipped,
     )  # fmt: skip
     sized = _sized(made, fixed=size is not None)
@@ -289,9 +298,7 @@ def _scene_table(
         raise MaskError(f"Mask {mask!r} needs {', '.join(need(mask).bands)}, but: {error}") from error
 
 
-def _over(
-    table: SceneTable, grid: GeoBox
-) -> tuple[tuple[Scene, ...], tuple[tuple[BaseGeometry, ...], ...]]:
+def _over(table: SceneTable, grid: GeoBox) -> tuple[tuple[Scene, ...], tuple[tuple[BaseGeometry, ...], ...]]:
     """Return the scenes that touch the grid, and where each granule may have data."""
     box = shapely.box(*grid.extent.boundingbox.bbox)
     every = _outlines([granule for scene in table.scenes for granule in scene.granules], grid)
@@ -374,18 +381,21 @@ def _chunk(chunk: int | None, grid: GeoBox) -> int | None:
 
 def _sized(made: Plan, *, fixed: bool) -> Plan:
     """Choose the chunk, or refuse the one that was asked for."""
-    fits = fitting_chunk(made, made.memory, reduced=math.inf if fixed else 512 * 2**20)
-    takes = task_bytes(made, made.chunk)
-    if fits is None or (fixed and takes > made.memory):
+    chunk = made.chunk if fixed else 64
+    takes = task_bytes(made, chunk)
+    if takes > made.memory:
         best = fitting_chunk(made, made.memory)
-        rows, columns = (min(made.chunk, int(size)) for size in made.grid.shape)
+        rows, columns = (min(chunk, int(size)) for size in made.grid.shape)
         advice = f"chunk={best} fits" if best else "not even 64 px fit: ask for fewer scenes or bands"
         raise TooLargeError(
             f"A task would take about {takes / 1e6:,.1f} MB ({len(made.scenes)} scenes x "
             f"{len(made.bands)} bands x {rows} x {columns} px, {made.dtype}), more than "
             f"memory={made.memory / 1e6:,.1f} MB: {advice}."
         )
-    return made if fixed else replace(made, chunk=fits)
+    if not fixed:  # nobody has seen it yet
+        object.__setattr__(made, "chunk", fitting_chunk(made, made.memory))
+        object.__setattr__(made, "chunk_reduced", fitting_chunk(made, made.memory, reduced=True))
+    return made
 
 
 def _pieces(size: int, chunk: int, first: int) -> tuple[int, ...]:
@@ -399,4 +409,3 @@ def _check_choice(name: str, found: object, known: tuple[str, ...]) -> None:
         raise InputError(
             f"{name}={found!r} is not known.{did_you_mean(str(found), known)} Choose of: {', '.join(known)}."
         )
-

@@ -58,6 +58,10 @@ class Source:
     signer: str = ""
 
 
+WINDOW = 64 * 2**20
+"""Bytes of a file's window that a loader holds at once; a larger one is read in parts."""
+
+
 @runtime_checkable
 class Loader(Protocol):
     """Reads a batch of files onto one grid.

@@ -27,7 +27,7 @@ from .directories import Broken, Foreign
 from .headers import Header, forget, header, header_later
 from .ranges import Changed, LocalFile, Unreadable, in_flight, merged, submit, version_of
 from .rio import RioLoader
-from .sampling import cut, scales
+from .sampling import cut, parts, scales
 from .targets import Block, Target, Way, target
 from .tiffs import Level
 
@@ -74,12 +74,16 @@ class CogLoader:
         for source, layer in zip(sources, out, strict=True):
             if source.nodata:
                 layer.fill(source.nodata)
-        jobs, others = _jobs(sources, geobox, wanted, out)
+        jobs, large, others = _jobs(sources, geobox, wanted, out)
         later = [index for index in others if "://" in sources[index].href]
         waiting = [submit(self._leave, sources, geobox, wanted, out, i, threads=_GDAL_THREADS) for i in later]
         try:
             spread(_local(jobs))
             spread(_remote(jobs))
+            for index, piece in large:
+                look = None if wanted is None else wanted[index]
+                own = None if look is None else [look[piece]]
+                out[index, piece] = self._load([sources[index]], geobox[piece, :], own)[0]
             for index in others:
                 if index not in later:
                     self._leave(sources, geobox, wanted, out, index)
@@ -177,23 +181,34 @@ class _Job:
 
 def _jobs(
     sources: Sequence[Source], geobox: GeoBox, wanted: Looks, out: NDArray[Any]
-) -> tuple[list[_Job], list[int]]:
-    """Plan what is to be read; also return the indices of the sources that are not ours."""
+) -> tuple[list[_Job], list[tuple[int, slice]], list[int]]:
+    """Plan what is to be read.
+
+    Also return the sources of which only some rows can be made at a time, with those rows; and the
+    indices of the sources that are not ours.
+    """
     asked: dict[int, Future[Header] | None] = {
         index: header_later(source) for index, source in enumerate(sources) if not none_wanted(wanted, index)
     }
     ways: dict[Any, Way] = {}
-    jobs, others = [], []
+    jobs: list[_Job] = []
+    large: list[tuple[int, slice]] = []
+    others = []
     for index, future in asked.items():
         source = sources[index]
         look = None if wanted is None else wanted[index]
         try:
             found = header(source) if future is None else future.result()
             level = _level(found, source, geobox)
-            key = level.grid, source.resampling
+            own = level.grid
+            key = str(own.crs), own.affine, tuple(own.shape), source.resampling  # to hash a CRS is slow
             if key not in ways:
-                ways[key] = Way(cut(level.grid, geobox, source.resampling))
+                ways[key] = Way(cut(own, geobox, source.resampling))
             goal, blocks = target(level, found.tiff.nodata, ways[key], source, out[index], look)
+            pieces = [] if ways[key].direct else parts(ways[key].how, level.dtype.itemsize)
+            if len(pieces) > 1:
+                large += [(index, piece) for piece in pieces]
+                continue
             jobs.append(_Job(source, found, level, goal, blocks))
             continue
         except Foreign:
@@ -202,7 +217,7 @@ def _jobs(
         except (Unreadable, Broken) as error:
             failure = read_error(source, error)
         raise failure
-    return jobs, others
+    return jobs, large, others
 
 
 def _level(found: Header, source: Source, geobox: GeoBox) -> Level:

@@ -18,7 +18,7 @@ from rasterio.windows import Window
 from ..errors import ReadError
 from ..signing import sign
 from .base import Source, none_wanted, read_error
-from .sampling import cut, scales
+from .sampling import cut, parts, scales
 
 GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files: one request less per file
@@ -95,8 +95,11 @@ def _read_from(file: rasterio.DatasetReader, source: Source, geobox: GeoBox) -> 
 
 def _grid_of(file: rasterio.DatasetReader, source: Source) -> GeoBox:
     if file.crs is not None:
-        return GeoBox(file.shape, file.transform, file.crs.to_wkt() if file.crs.to_epsg() is None else
-                      f"EPSG:{file.crs.to_epsg()}")
+        return GeoBox(
+            file.shape,
+            file.transform,
+            file.crs.to_wkt() if file.crs.to_epsg() is None else f"EPSG:{file.crs.to_epsg()}",
+        )
     if source.grid is not None and tuple(source.grid.shape) == file.shape:
         return source.grid
     raise read_error(source, "it has no CRS, and its Item does not state one that fits.")
@@ -115,6 +118,9 @@ def _take(file: rasterio.DatasetReader, grid: GeoBox, source: Source, geobox: Ge
         return np.full(geobox.shape, source.nodata, dtype=source.dtype)
     if how.method not in ("nearest", "bilinear"):
         return _warp(file, grid, how.method, source, geobox)
+    pieces = parts(how, np.dtype(file.dtypes[0]).itemsize)
+    if len(pieces) > 1:
+        return np.concatenate([_take(file, grid, source, geobox[piece, :]) for piece in pieces])
     top, bottom, left, right = how.window
     block = file.read(1, window=Window(left, top, right - left, bottom - top))
     block = _with_nodata(block, file.nodata, source)

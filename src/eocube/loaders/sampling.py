@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ..grids import nests, pixel_coordinates
+from .base import WINDOW
 
 _SAME = 1e-6  # of a pixel
 
@@ -64,6 +66,15 @@ class Cut:
         return _bilinear(block, rows, columns, nodata, self.reach)
 
 
+def parts(how: Cut, itemsize: int) -> list[slice]:
+    """Return rows of the output, of which each is made of a window that is not too large."""
+    top, bottom, left, right = how.window
+    rows = how.rows.shape[0]
+    count = min(-(-(bottom - top) * (right - left) * itemsize // WINDOW), rows)
+    edges = [rows * part // count for part in range(count + 1)] if count else [0, rows]
+    return [slice(low, high) for low, high in pairwise(edges)]
+
+
 def cut(src: GeoBox, dst: GeoBox, resampling: str) -> Cut:
     """Plan how ``dst`` is taken from a file with the grid ``src``."""
     method = resampling
@@ -105,9 +116,7 @@ def _scales_across(src: GeoBox, crs: Any, pixel: tuple[float, float]) -> tuple[f
 _kept = threading.local()
 
 
-def _coordinates_across(
-    src: GeoBox, dst: GeoBox
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _coordinates_across(src: GeoBox, dst: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Across two CRSs they cost a projection per pixel; all dates and bands of a window share them.
 
     Kept by thread: a window is one thread's, and windows must not push out each other's.
@@ -160,9 +169,7 @@ def _places(index: NDArray[np.intp], inside: NDArray[np.bool_]) -> tuple[slice, 
     return slice(first, last), slice(int(at[0]), int(at[-1]) + 1) if one_by_one else at
 
 
-def _pixel(
-    coordinates: NDArray[np.float64], size: int
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _pixel(coordinates: NDArray[np.float64], size: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return the pixel each point falls into, clipped, and whether it lies inside."""
     with np.errstate(invalid="ignore"):
         index = np.floor(np.where(np.isfinite(coordinates), coordinates, -1) + _SAME).astype(np.intp)
