@@ -95,3 +95,20 @@ def test_two_functions_of_one_name_have_two_names_in_the_graph(small, small_item
     low, high = make(0.05), make(0.9)
     assert low.data.name != high.data.name
     assert np.isnan(low).sum() > np.isnan(high).sum()
+
+
+def test_a_composite_may_take_larger_blocks(small, small_items):
+    sizes = {}
+    for memory in ("2GB", "2MB"):
+        made = eo.plan(small_items, small.grid, bands=["red", "nir"], mask=eo.SCLMask(), memory=memory)
+        best = eo.composite(eo.load(made), eo.Median())
+        sizes[memory] = best
+        assert best.data.numblocks[1:] == tuple(len(own) for own in made.cut(made.chunk_reduced))
+        assert len(real_tasks(graph_of(best.data))) == best.data.npartitions
+    assert made.chunk < made.chunk_reduced
+    assert "; composites " in repr(made)
+    plain = eo.load(made).median("time").compute()
+    np.testing.assert_array_equal(sizes["2MB"].compute(), sizes["2GB"].compute())
+    np.testing.assert_array_equal(sizes["2MB"].compute(), plain)
+    fixed = eo.plan(small_items, small.grid, bands=["red"], chunk=32)
+    assert fixed.chunk == fixed.chunk_reduced == 32

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from .costs import task_bytes
 from .errors import shorten
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
     days = sorted({scene.day for scene in plan.scenes})
     units = "reflectance, NaN = no data" if plan.dtype == "float32" else "reflectance * 10000, 0 = no data"
     blocks = f"{cost.tasks} of {min(plan.chunk, columns)} x {min(plan.chunk, rows)} px, one task each"
+    memory = f"about {cost.task_bytes / 1e6:,.0f} MB per task"
+    if plan.chunk_reduced != plan.chunk:
+        size = plan.chunk_reduced
+        tasks = len(plan.cut(size)[0]) * len(plan.cut(size)[1])
+        blocks += f"; composites {tasks} of {min(size, columns)} x {min(size, rows)} px"
+        memory += f", composites {task_bytes(plan, size, reduced=True) / 1e6:,.0f} MB"
     found = [
         ("scenes", f"{len(plan.scenes)} from {granules} Items"),
         ("dates", f"{len(days)}, {days[0]} to {days[-1]}"),
@@ -28,7 +35,7 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
         ("mask", "none"),
         ("chunks", blocks),
         ("files", f"{cost.files}, about {_size(cost.read_bytes)} to read"),
-        ("memory", f"about {cost.task_bytes / 1e6:,.0f} MB per task (limit {_size(plan.memory)})"),
+        ("memory", f"{memory} (limit {_size(plan.memory)})"),
         ("loader", f"{_loader(plan)}, resampling {plan.resampling}"),
     ]
     if need is not None:

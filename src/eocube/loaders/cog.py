@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ..errors import ReadError
+from ..signing import unsigned
 from .base import Loader, Source, none_wanted, read_error
 from .blocks import buffer, decode
 from .crews import spread
@@ -28,6 +29,7 @@ from .headers import Header, forget, header, header_later
 from .ranges import Changed, LocalFile, Unreadable, in_flight, merged, submit, version_of
 from .rio import RioLoader
 from .sampling import cut, parts, scales
+from .shared import drop, fetched
 from .targets import Block, Target, Way, target
 from .tiffs import Level
 
@@ -128,6 +130,11 @@ class _Job:
         self.blocks = [block for block in self.blocks if counts[block]]
         self.left = len(self.blocks)
 
+    @property
+    def shared(self) -> bool:
+        """Whether its blocks are kept for other chunks: classes and the like, small and for masks."""
+        return self.level.dtype.itemsize == 1
+
     def put(self, block: Block, data: Any) -> None:
         """Decode a block to where it belongs."""
         try:
@@ -158,6 +165,7 @@ class _Job:
 
     def failure(self, block: Block, why: object) -> ReadError:
         """Return the error for a block."""
+        drop(unsigned(self.source.href))
         return read_error(self.source, f"block (row {block.row}, column {block.column}): {why}")
 
     def changed(self) -> Exception:
@@ -287,14 +295,17 @@ def _calls(jobs: list[_Job]) -> Iterator[tuple[int, Callable[[], _Fetched]]]:
     """Yield the requests: how many bytes, and how to get them."""
     for job in jobs:
         places = [job.place(block) for block in job.blocks]
-        for (start, stop), indices in merged(places):
+        ranges = merged(places) if not job.shared else [(at, [i]) for i, at in enumerate(places)]
+        for (start, stop), indices in ranges:
             inside = [(job.blocks[index], places[index]) for index in indices]
             yield stop - start, partial(_fetch, job, start, stop, inside)
 
 
 def _fetch(job: _Job, start: int, stop: int, inside: list[tuple[Block, tuple[int, int]]]) -> _Fetched:
     try:
-        data = memoryview(job.header.place.read(start, stop, job.header.version))
+        read = partial(job.header.place.read, start, stop, job.header.version)
+        key = unsigned(job.source.href), job.header.version, start, stop
+        data = memoryview(fetched(key, read) if job.shared else read())
     except Changed:
         failure = job.changed()
     except Unreadable as error:
