@@ -19,6 +19,7 @@ from eocube.reducers.network import comparators, sort_ranks
 
 REDUCERS = [
     eo.Median(), eo.Mean(), eo.Percentile(0), eo.Percentile(25), eo.Percentile(100), eo.Count(),
+    eo.Min(), eo.Max(),
     Join((eo.Median(), eo.Count())),
 ]  # fmt: skip
 
@@ -119,6 +120,22 @@ def test_mean_and_count(values):
     expected = quiet(np.nanmean, values.astype(float), axis=0)
     np.testing.assert_allclose(eo.Mean()(values), expected, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(eo.Count()(values)[0], (~np.isnan(values)).all(axis=1).sum(axis=0))
+
+
+@given(FLOATS)
+def test_min_and_max(values):
+    np.testing.assert_array_equal(eo.Min()(values), quiet(np.nanmin, values, axis=0))
+    np.testing.assert_array_equal(eo.Max()(values), quiet(np.nanmax, values, axis=0))
+    np.testing.assert_array_equal(eo.Min()(values), eo.Percentile(0)(values))
+    np.testing.assert_array_equal(eo.Max()(values), eo.Percentile(100)(values))
+
+
+@given(WHOLES)
+def test_min_and_max_of_whole_numbers(values):
+    missing = np.where(values == 0, np.nan, values)
+    for how, of in ((eo.Min(), np.nanmin), (eo.Max(), np.nanmax)):
+        expected = np.nan_to_num(quiet(of, missing, axis=0)).astype("uint16")
+        np.testing.assert_array_equal(how(values), expected)
 
 
 CODES = hnp.arrays(

@@ -19,8 +19,10 @@ _WHERE = {
     "Count": "reducers",
     "EocubeError": "errors",
     "InputError": "errors",
+    "Max": "reducers",
     "Mean": "reducers",
     "Median": "reducers",
+    "Min": "reducers",
     "NoItemsError": "errors",
     "Percentile": "reducers",
     "Pixels": "pixels",
@@ -48,8 +50,10 @@ __all__ = [
     "Count",
     "EocubeError",
     "InputError",
+    "Max",
     "Mean",
     "Median",
+    "Min",
     "NoItemsError",
     "Percentile",
     "Pixels",
@@ -83,7 +87,7 @@ if TYPE_CHECKING:
     from .pixels import Pixels
     from .plans import Plan, plan
     from .queries import search
-    from .reducers import Count, Mean, Median, Percentile
+    from .reducers import Count, Max, Mean, Median, Min, Percentile
     from .writers import write_cog, write_zarr
 
 

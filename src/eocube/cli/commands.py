@@ -109,7 +109,8 @@ def _run(request: Request, reducer: str, out: Path, overwrite: bool, *, ndvi: bo
     started = time.perf_counter()
     made = request.plan(request.query.items(), "red,nir" if ndvi else None)
     show_plan(made)
-    with progress(made.cost.tasks):
+    rows, columns = made.cut(made.chunk_reduced)
+    with progress(len(rows) * len(columns)):
         _write(made, reducer, places, overwrite, ndvi=ndvi)
     show_result(_summary(made, places, time.perf_counter() - started))
 

@@ -279,8 +279,8 @@ def _remote(jobs: list[_Job]) -> Iterator[Callable[[], None]]:
     for job in away:
         if not job.blocks:
             yield job.end
-    for fetched in in_flight(_calls(away)):
-        yield partial(_decode, *fetched)
+    for answer in in_flight(_calls(away)):
+        yield partial(_decode, *answer)
 
 
 def _decode(job: _Job, start: int, data: memoryview, inside: list[tuple[Block, tuple[int, int]]]) -> None:

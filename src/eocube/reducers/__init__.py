@@ -2,7 +2,10 @@
 
 from .base import Reducer, as_reducer, reduce_codes
 from .counting import Count, Mean
+from .extremes import Max, Min
 from .joining import Join
 from .ranking import Median, Percentile
 
-__all__ = ["Count", "Join", "Mean", "Median", "Percentile", "Reducer", "as_reducer", "reduce_codes"]
+__all__ = [
+    "Count", "Join", "Max", "Mean", "Median", "Min", "Percentile", "Reducer", "as_reducer", "reduce_codes",
+]  # fmt: skip
