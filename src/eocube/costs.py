@@ -173,8 +173,7 @@ def _metres(plan: Plan) -> float:
 
 
 def _same_lattice(plan: Plan) -> bool:
-    grids = {id(g.grid): g.grid for own in plan.used for g in own if g.grid is not None}
-    return all(nests(grid, plan.grid) for grid in grids.values())
+    return all(nests(grid, plan.grid) for grid in plan.files)
 
 
 def _mask_bytes(plan: Plan, rows: int, columns: int, dates: int) -> float:
@@ -191,9 +190,9 @@ def _mask_bytes(plan: Plan, rows: int, columns: int, dates: int) -> float:
     return float(pixels * (2 * codes + values + (24 if need.reach else 2)))
 
 
-def fitting_chunk(plan: Plan, limit: float, *, reduced: bool = False) -> int | None:
-    """Return the largest power of two (at most 1024) whose task fits, or None."""
+def fitting_chunk(plan: Plan, limit: float, *, reduced: bool = False, most: int = 1024) -> int | None:
+    """Return the largest power of two whose task fits, or None."""
     for chunk in (1024, 512, 256, 128, 64):
-        if task_bytes(plan, chunk, reduced=reduced) <= limit:
+        if chunk <= most and task_bytes(plan, chunk, reduced=reduced) <= limit:
             return chunk
     return None

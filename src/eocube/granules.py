@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import shapely
@@ -66,7 +67,7 @@ class Granule:
     scales: Mapping[str, float]
     missing: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def grid(self) -> GeoBox | None:
         """Grid of the finest file, as stated."""
         grids = [source.grid for source in self.sources.values() if source.grid is not None]

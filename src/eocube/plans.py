@@ -162,10 +162,18 @@ class Plan:
     @cached_property
     def used(self) -> tuple[tuple[Granule, ...], ...]:
         """Of each Scene the granules that may have data on the grid."""
-        box = shapely.box(*self.grid.extent.boundingbox.bbox)
-        every = zip(self.scenes, self.outlines, strict=True)
-        pairs = [zip(scene.granules, own, strict=True) for scene, own in every]
-        return tuple(tuple(g for g, outline in own if outline.intersects(box)) for own in pairs)
+        return self.touching(shapely.box(*self.grid.extent.boundingbox.bbox))
+
+    def touching(self, box: BaseGeometry) -> tuple[tuple[Granule, ...], ...]:
+        """Return of each Scene the granules that may have data in a box of the grid's CRS."""
+        every = [outline for own in self.outlines for outline in own]
+        touches = iter(shapely.intersects(every, box).tolist())
+        return tuple(tuple(g for g in scene.granules if next(touches)) for scene in self.scenes)
+
+    @cached_property
+    def files(self) -> tuple[GeoBox, ...]:
+        """The grids of the files that may have data here, each once, as far as they are stated."""
+        return tuple({id(g.grid): g.grid for own in self.used for g in own if g.grid is not None}.values())
 
     @property
     def need(self) -> Need | None:
@@ -319,9 +327,19 @@ def _over(table: SceneTable, grid: GeoBox) -> tuple[tuple[Scene, ...], tuple[tup
 
 def _outlines(granules: list[Granule], grid: GeoBox) -> NDArray[Any]:
     """Where granules may have data: widened footprints within their files, in the grid's CRS."""
+    # Many granules of a tile say the same. Grids by identity: equal ones are one object, and to
+    # compare two means to compare their CRSs.
+    every = [(wkb, id(granule.grid)) for granule, wkb in zip(
+        granules, shapely.to_wkb([granule.footprint for granule in granules]), strict=True)]  # fmt: skip
+    first = {key: index for index, key in reversed(list(enumerate(every)))}
+    own = _outlines_of([granules[index] for index in first.values()], grid)
+    places = {key: place for place, key in enumerate(first)}
+    return own[[places[key] for key in every]]
+
+
+def _outlines_of(granules: list[Granule], grid: GeoBox) -> NDArray[Any]:
     crs = crs_of(grid)
     grids = [granule.grid for granule in granules]
-    # By identity: equal grids are one object, and to compare two means to compare their CRSs.
     files = {id(own): own for own in grids if own is not None}
     extents = {key: own.extent.to_crs(crs, resolution=20_000).geom for key, own in files.items()}
     footprints = np.array([granule.footprint for granule in granules], dtype=object)
@@ -393,8 +411,9 @@ def _sized(made: Plan, *, fixed: bool) -> Plan:
             f"memory={made.memory / 1e6:,.1f} MB: {advice}."
         )
     if not fixed:  # nobody has seen it yet
-        object.__setattr__(made, "chunk", fitting_chunk(made, made.memory))
-        object.__setattr__(made, "chunk_reduced", fitting_chunk(made, made.memory, reduced=True))
+        reduced = fitting_chunk(made, made.memory, reduced=True)
+        object.__setattr__(made, "chunk_reduced", reduced)
+        object.__setattr__(made, "chunk", fitting_chunk(made, made.memory, most=reduced or 64))
     return made
 
 

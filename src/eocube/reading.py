@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .scenes import Scene
 
 Bools = NDArray[np.bool_]
+Groups = Sequence[tuple["Granule", ...]]
+"""Of each Scene the granules to be read, in their order."""
+
 _NOTHING = Source("", dtype="uint8")
 
 
@@ -48,35 +51,29 @@ def read_codes(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
     """
     top, bottom, left, right = window
     geobox = plan.grid[top:bottom, left:right]
-    groups = _touching(plan, shapely.box(*geobox.extent.boundingbox.bbox))
+    groups = plan.touching(shapely.box(*geobox.extent.boundingbox.bbox))
     keep = None if plan.mask is None else _kept(plan, geobox, groups)
     return _mosaic(plan, groups, plan.bands, geobox, keep)
 
 
-def _touching(plan: Plan, box: Any) -> list[list[Granule]]:
-    """Return for each Scene the granules that may have data in a box, in their order."""
-    pairs = [zip(scene.granules, outlines, strict=True) for scene, outlines in
-             zip(plan.scenes, plan.outlines, strict=True)]  # fmt: skip
-    return [[granule for granule, outline in own if outline.intersects(box)] for own in pairs]
-
-
-def _kept(plan: Plan, geobox: GeoBox, groups: list[list[Granule]]) -> list[Bools]:
+def _kept(plan: Plan, geobox: GeoBox, groups: Groups) -> list[Bools]:
     """Return for each Scene bool (y, x), True where the mask leaves the pixel."""
     need = plan.need
     assert need is not None
     lattice = lattice_around(geobox, need.resolution, need.reach, plan.mask_crs)
     box = shapely.box(*lattice.extent.to_crs(crs_of(plan.grid), resolution=20_000).boundingbox.bbox)
     # A Scene without data in the window itself needs no mask.
-    seen = [around if own else [] for own, around in zip(groups, _touching(plan, box), strict=True)]
+    seen = [around if own else () for own, around in zip(groups, plan.touching(box), strict=True)]
     coding = plan.coding_of(need.bands, "float32")
     codes = _mosaic(plan, seen, need.bands, lattice, None)
     place = _Place(lattice, geobox)
+    nothing = np.zeros(geobox.shape, dtype=bool)
     kept = []
     for scene, granules, own in zip(plan.scenes, seen, codes, strict=True):
         if granules:
             kept.append(~place.of(apply(plan.mask, _pixels(scene, need.bands, own, coding, lattice))))
         else:
-            kept.append(np.zeros(geobox.shape, dtype=bool))
+            kept.append(nothing)
     return kept
 
 
@@ -113,7 +110,7 @@ def _pixels(
 
 def _mosaic(
     plan: Plan,
-    groups: list[list[Granule]],
+    groups: Groups,
     bands: tuple[str, ...],
     geobox: GeoBox,
     keep: list[Bools] | None,
@@ -124,7 +121,8 @@ def _mosaic(
     all Scenes at once, then the second ones where the first had nothing, and so on.
     """
     coding = plan.coding_of(bands, plan.dtype)
-    left = list(keep) if keep is not None else [np.ones(geobox.shape, dtype=bool) for _ in groups]
+    every = np.ones(geobox.shape, dtype=bool)
+    left = list(keep) if keep is not None else [every] * len(groups)
     block: NDArray[Any] | None = None
     for place in range(max((len(group) for group in groups), default=0)):
         firsts = [group[place] if len(group) > place else None for group in groups]
@@ -150,12 +148,12 @@ def _load(
     wanted: list[Bools],
 ) -> NDArray[Any]:
     """Return digital numbers (time, band, y, x) of one granule per Scene."""
-    sources, looks = [], []
+    sources, looks, nothing = [], [], np.zeros(geobox.shape, dtype=bool)
     for granule, wants in zip(granules, wanted, strict=True):
         for band in bands:
             source = _NOTHING if granule is None else granule.sources[band]
             sources.append(_resampled(source, plan.resampling))
-            looks.append(np.zeros_like(wants) if granule is None else wants)
+            looks.append(nothing if granule is None else wants)
     numbers = plan.loader(sources, geobox, looks)
     return numbers.reshape(len(granules), len(bands), *geobox.shape)
 
