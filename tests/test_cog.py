@@ -271,3 +271,27 @@ def test_headers_kept_are_bounded(tif, monkeypatch):
     monkeypatch.setattr(kept, "_MOST_BYTES", 1)
     kept._KEPT.put("x", (1,), tiff)
     assert list(kept._KEPT.found) == ["x"]
+
+
+@pytest.mark.parametrize("loader", [OWN, RIO], ids=["cog", "rio"])
+@pytest.mark.parametrize("method", ["nearest", "bilinear"])
+def test_a_far_coarser_output_is_made_in_parts(tmp_path, monkeypatch, loader, method):
+    import tracemalloc
+
+    from eocube.loaders import sampling
+
+    path = tmp_path / "B04.tif"
+    write(path, (2000, 2000), blockxsize=256, blockysize=256)
+    geobox = GeoBox((40, 30), Affine(500, 0, LEFT + 333, 0, -500, TOP - 77), CRS)
+    if method == "nearest":  # through a window: in another CRS
+        geobox = geobox.to_crs("EPSG:32632")
+    wanted = source(path, resampling=method)
+    whole = loader([wanted], geobox)
+    assert whole.any()
+    monkeypatch.setattr(sampling, "WINDOW", 2**20)
+    tracemalloc.start()
+    parted = loader([wanted], geobox)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(parted, whole)
+    assert peak < 6 * 2**20

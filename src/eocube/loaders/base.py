@@ -58,8 +58,8 @@ class Source:
     signer: str = ""
 
 
-WINDOW = 64 * 2**20
-"""Bytes of a file's window that a loader holds at once; a larger one is read in parts."""
+WINDOW = 128 * 2**20
+"""Bytes that a file's window and the sums made of it take at most; a larger one is read in parts."""
 
 
 @runtime_checkable

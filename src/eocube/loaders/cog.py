@@ -28,7 +28,7 @@ from .directories import Broken, Foreign
 from .headers import Header, forget, header, header_later
 from .ranges import Changed, LocalFile, Unreadable, in_flight, merged, submit, version_of
 from .rio import RioLoader
-from .sampling import cut, parts, scales
+from .sampling import cut, parts, rows_of, scales
 from .shared import drop, fetched
 from .targets import Block, Target, Way, target
 from .tiffs import Level
@@ -82,10 +82,7 @@ class CogLoader:
         try:
             spread(_local(jobs))
             spread(_remote(jobs))
-            for index, piece in large:
-                look = None if wanted is None else wanted[index]
-                own = None if look is None else [look[piece]]
-                out[index, piece] = self._load([sources[index]], geobox[piece, :], own)[0]
+            self._in_parts(sources, geobox, wanted, out, large)
             for index in others:
                 if index not in later:
                     self._leave(sources, geobox, wanted, out, index)
@@ -95,6 +92,18 @@ class CogLoader:
             for call in waiting:
                 call.cancel()
         return out
+
+    def _in_parts(
+        self, sources: Sequence[Source], geobox: GeoBox, wanted: Looks, out: NDArray[Any],
+        large: dict[int, int],
+    ) -> None:
+        """Read those whose windows are too large, a part of the rows at a time."""
+        own = [sources[index] for index in large]
+        for rows in rows_of(geobox, max(large.values(), default=0)):
+            looks = [None if wanted is None else wanted[index] for index in large]
+            parts_of = [None if look is None else look[rows] for look in looks]
+            for index, found in zip(large, self._load(own, geobox[rows, :], parts_of), strict=True):
+                out[index, rows] = found
 
     def _leave(
         self, sources: Sequence[Source], geobox: GeoBox, wanted: Looks, out: NDArray[Any], index: int
@@ -189,18 +198,18 @@ class _Job:
 
 def _jobs(
     sources: Sequence[Source], geobox: GeoBox, wanted: Looks, out: NDArray[Any]
-) -> tuple[list[_Job], list[tuple[int, slice]], list[int]]:
+) -> tuple[list[_Job], dict[int, int], list[int]]:
     """Plan what is to be read.
 
-    Also return the sources of which only some rows can be made at a time, with those rows; and the
-    indices of the sources that are not ours.
+    Also return the indices of the sources whose windows are too large, and in how many parts they are to
+    be read; and the indices of the sources that are not ours.
     """
     asked: dict[int, Future[Header] | None] = {
         index: header_later(source) for index, source in enumerate(sources) if not none_wanted(wanted, index)
     }
     ways: dict[Any, Way] = {}
     jobs: list[_Job] = []
-    large: list[tuple[int, slice]] = []
+    large: dict[int, int] = {}
     others = []
     for index, future in asked.items():
         source = sources[index]
@@ -213,9 +222,9 @@ def _jobs(
             if key not in ways:
                 ways[key] = Way(cut(own, geobox, source.resampling))
             goal, blocks = target(level, found.tiff.nodata, ways[key], source, out[index], look)
-            pieces = [] if ways[key].direct else parts(ways[key].how, level.dtype.itemsize)
-            if len(pieces) > 1:
-                large += [(index, piece) for piece in pieces]
+            count = 1 if ways[key].direct else parts(ways[key].how, level.dtype.itemsize)
+            if count > 1:
+                large[index] = count
                 continue
             jobs.append(_Job(source, found, level, goal, blocks))
             continue

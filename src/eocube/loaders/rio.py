@@ -18,7 +18,7 @@ from rasterio.windows import Window
 from ..errors import ReadError
 from ..signing import sign
 from .base import Source, none_wanted, read_error
-from .sampling import cut, parts, scales
+from .sampling import cut, parts, rows_of, scales
 
 GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files: one request less per file
@@ -118,9 +118,9 @@ def _take(file: rasterio.DatasetReader, grid: GeoBox, source: Source, geobox: Ge
         return np.full(geobox.shape, source.nodata, dtype=source.dtype)
     if how.method not in ("nearest", "bilinear"):
         return _warp(file, grid, how.method, source, geobox)
-    pieces = parts(how, np.dtype(file.dtypes[0]).itemsize)
-    if len(pieces) > 1:
-        return np.concatenate([_take(file, grid, source, geobox[piece, :]) for piece in pieces])
+    count = parts(how, np.dtype(file.dtypes[0]).itemsize)
+    if count > 1:
+        return np.concatenate([_take(file, grid, source, geobox[rows, :]) for rows in rows_of(geobox, count)])
     top, bottom, left, right = how.window
     block = file.read(1, window=Window(left, top, right - left, bottom - top))
     block = _with_nodata(block, file.nodata, source)

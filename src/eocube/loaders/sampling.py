@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import lru_cache, reduce
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from ..grids import nests, pixel_coordinates
 from .base import WINDOW
 
 _SAME = 1e-6  # of a pixel
+_SUMS = 24  # bytes of a pixel of the window while bilinear adds it up
 
 FOUR = 0.95
 """GDAL's bilinear takes four pixels as long as an output pixel is at most 1 / 0.95 of the file's
@@ -66,13 +66,18 @@ class Cut:
         return _bilinear(block, rows, columns, nodata, self.reach)
 
 
-def parts(how: Cut, itemsize: int) -> list[slice]:
-    """Return rows of the output, of which each is made of a window that is not too large."""
+def parts(how: Cut, itemsize: int) -> int:
+    """Return in how many parts, by rows, the output is made so that no window is too large."""
     top, bottom, left, right = how.window
-    rows = how.rows.shape[0]
-    count = min(-(-(bottom - top) * (right - left) * itemsize // WINDOW), rows)
-    edges = [rows * part // count for part in range(count + 1)] if count else [0, rows]
-    return [slice(low, high) for low, high in pairwise(edges)]
+    each = itemsize + (0 if how.method == "nearest" else _SUMS)
+    wanted = -(-(bottom - top) * (right - left) * each // WINDOW)
+    return max(1, min(wanted, int(how.rows.shape[0])))
+
+
+def rows_of(geobox: GeoBox, count: int) -> list[slice]:
+    """Return the rows of so many parts."""
+    rows = int(geobox.shape[0])
+    return [slice(rows * part // count, rows * (part + 1) // count) for part in range(count)]
 
 
 def cut(src: GeoBox, dst: GeoBox, resampling: str) -> Cut:
