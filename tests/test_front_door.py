@@ -15,8 +15,8 @@ import eocube
 PUBLIC = [
     "EARTH_SEARCH", "EARTH_SEARCH_C1", "PLANETARY_COMPUTER", "BandError", "Catalog", "Count", "EocubeError",
     "InputError", "Mean", "Median", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "SCLMask",
-    "area", "composite", "errors", "grid_for", "load", "mask", "ndvi", "plan", "sample", "search", "write_cog",
-    "write_zarr",
+    "area", "composite", "errors", "grid_for", "load", "mask", "ndvi", "plan", "sample", "search", "timeseries",
+    "write_cog", "write_zarr",
 ]  # fmt: skip
 
 

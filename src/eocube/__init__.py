@@ -35,6 +35,7 @@ _WHERE = {
     "ndvi": "indices",
     "plan": "plans",
     "search": "queries",
+    "timeseries": "series",
     "write_cog": "writers",
     "write_zarr": "writers",
 }
@@ -66,6 +67,7 @@ __all__ = [
     "plan",
     "sample",
     "search",
+    "timeseries",
     "write_cog",
     "write_zarr",
 ]
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
     from .plans import Plan, plan
     from .queries import search
     from .reducers import Count, Mean, Median, Percentile
+    from .series import timeseries
     from .writers import write_cog, write_zarr
 
 
