@@ -97,8 +97,6 @@ def _notes(name: str, rows: Sequence[Row]) -> list[str]:
             f"eocube's plan: {first['items']} Items, {first['scenes']} scenes, {first['chunks']} chunks of "
             f"{first['chunk']} px, {first['task_bytes'] / 1e6:.0f} MB per task."
         )
-    if name == "W3":
-        lines.append("Zonal series without a cube are not built yet: eocube goes by its cube and flox here.")
     return lines if len(lines) > 1 else []
 
 
