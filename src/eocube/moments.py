@@ -51,6 +51,11 @@ class Moments:
         names = [field.name for field in dataclass_fields(cls)]
         return cls(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names))
 
+    def put(self, dates: NDArray[np.bool_], other: Moments) -> None:
+        """Take the moments of some of the dates."""
+        for field in dataclass_fields(self):
+            getattr(self, field.name)[dates] = getattr(other, field.name)
+
     def add(self, at: NDArray[np.intp], other: Moments) -> None:
         """Join other pixels of the zones ``at`` (Chan, Golub and LeVeque 1983)."""
         n, m = self.count[..., at], other.count

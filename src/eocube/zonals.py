@@ -18,6 +18,8 @@ from .zones import Weights, Zones, zones_in
 
 Index = Callable[[xr.DataArray], xr.DataArray]
 _DIMS = ("time", "band", "pixel")
+_VALUES = 2**21
+"""Values that are worked on at once: 8 MB."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ class Piece:
 
 
 _NOTHING = Piece(np.zeros(0, dtype=np.intp), np.zeros(0), None, {}, {})
-Take = Callable[[NDArray[np.intp]], NDArray[Any]]
+_Taken = tuple[NDArray[np.bool_], NDArray[np.floating[Any]]]
+"""Which dates have a clear pixel, and the values (clear date, band, pixel)."""
+_Take = Callable[[NDArray[np.intp]], _Taken]
 
 
 def of_plan(plan: Plan, times: NDArray[Any], how: How, job: Job) -> NDArray[Any]:
@@ -137,9 +141,12 @@ def of_plan(plan: Plan, times: NDArray[Any], how: How, job: Job) -> NDArray[Any]
     cells = (rows - y) * (past - x) + columns - x
     tight = Zones(zones.numbers, zones.starts, cells, zones.weights)
 
-    def take(some: NDArray[np.intp]) -> NDArray[Any]:
-        found = plan.coding.decode(flat.take(some, axis=-1)[:, :, None])[:, :, 0]
-        return _floating(found, plan.coding.nothing)
+    def take(some: NDArray[np.intp]) -> _Taken:
+        found = flat.take(some, axis=-1)
+        clear = found.any(axis=(1, 2))
+        clear[0] |= not clear.any()  # one date at least, so that an index has something to work on
+        values = plan.coding.decode(found[clear][:, :, None])[:, :, 0]
+        return clear, _floating(values, plan.coding.nothing)
 
     return _boxed(_summary(tight, job, how, times, take))
 
@@ -150,9 +157,11 @@ def of_block(block: NDArray[Any], times: NDArray[Any], nodata: float, how: How, 
     zones = zones_in(job.shapes, job.window, how.weights)
     if not len(zones.cells):
         return _boxed(_NOTHING)
-    return _boxed(
-        _summary(zones, job, how, times, lambda some: _floating(flat.take(some, axis=-1), nodata))
-    )
+
+    def take(some: NDArray[np.intp]) -> _Taken:
+        return np.ones(len(times), dtype=bool), _floating(flat.take(some, axis=-1), nodata)
+
+    return _boxed(_summary(zones, job, how, times, take))
 
 
 _Part = tuple[
@@ -174,43 +183,52 @@ def _boxed(piece: Piece) -> NDArray[Any]:
     return box
 
 
-def _summary(zones: Zones, job: Job, how: How, times: NDArray[Any], take: Take) -> Piece:
-    """Reduce the pixels of the zones, as many zones at a time as make up a chunk."""
-    parts = [_part(zones, slice(*edges), job, how, times, take) for edges in _batches(zones, job.window)]
+def _summary(zones: Zones, job: Job, how: How, times: NDArray[Any], take: _Take) -> Piece:
+    """Reduce the pixels of the zones, a few zones at a time: what is made on the way stays small."""
+    limit = _VALUES // (len(times) * len(how.bands))
+    parts = [_part(zones, slice(*run), job, how, times, take) for run in _batches(zones, limit)]
     joined = Moments.joined([moments for moments, _, _ in parts])
     ranked = {number: found for _, own, _ in parts for number, found in own.items()}
     values = {number: pair for _, _, own in parts for number, pair in own.items()}
     return Piece(job.numbers[zones.numbers], zones.sizes, joined, ranked, values)
 
 
-def _batches(zones: Zones, window: tuple[int, int, int, int]) -> list[tuple[int, int]]:
-    """Cut the zones into runs of at most as many pixels as the window has; overlaps may hold more."""
-    top, bottom, left, right = window
-    limit, found, first = (bottom - top) * (right - left), [], 0
-    ends = zones.ends
+def _batches(zones: Zones, limit: int) -> list[tuple[int, int]]:
+    """Cut the zones into runs of at most so many pixels, or of one zone that has more."""
+    found, first, ends = [], 0, zones.ends
     for zone in range(len(zones.starts)):
         if ends[zone] - zones.starts[first] > limit and zone > first:
             found.append((first, zone))
             first = zone
-    return [*found, (first, len(zones.starts))] if len(zones.starts) else []
+    return [*found, (first, len(zones.starts))]
 
 
-def _part(zones: Zones, run: slice, job: Job, how: How, times: NDArray[Any], take: Take) -> _Part:
+def _part(zones: Zones, run: slice, job: Job, how: How, times: NDArray[Any], take: _Take) -> _Part:
     begin, end = zones.starts[run.start], zones.ends[run.stop - 1]
     own = Zones(
         zones.numbers[run], zones.starts[run] - begin, zones.cells[begin:end], zones.weights[begin:end]
     )
-    values = how.values(take(own.cells), times)
-    moments = moments_of(values, own, how.stats)
+    clear, bands = take(own.cells)
+    values = how.values(bands, times[clear])
+    moments = Moments.empty((len(times), values.shape[1], len(own.starts)))
+    moments.put(clear, moments_of(values, own, how.stats))
     ranked, kept = {}, {}
     if "median" in how.stats:
         for number, start, stop in zip(own.numbers, own.starts, own.ends, strict=True):
             field, pixels = int(job.numbers[number]), values[..., start:stop]
             if job.whole[number]:
-                ranked[field] = median_of(pixels, own.weights[start:stop], exact=how.weights == "exact")
+                median = median_of(pixels, own.weights[start:stop], exact=how.weights == "exact")
+                ranked[field] = _spread(median, clear)
             else:
-                kept[field] = (pixels.copy(), own.weights[start:stop].copy())
+                kept[field] = (_spread(pixels, clear), own.weights[start:stop].copy())
     return moments, ranked, kept
+
+
+def _spread(values: NDArray[Any], clear: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return values of all dates; NaN on those that are not clear."""
+    found = np.full((len(clear), *values.shape[1:]), np.nan, dtype=values.dtype)
+    found[clear] = values
+    return found
 
 
 def own_part(box: NDArray[Any]) -> NDArray[Any]:
