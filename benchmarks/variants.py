@@ -263,7 +263,8 @@ def zonal(cube: Any, job: Job, offset: float = 0.0) -> Any:
     from .worlds import zones_of
 
     red, nir = (cube.sel(band=band, drop=True) for band in ("red", "nir"))
-    ndvi = (nir - red) / (nir + red - 2 * offset)
+    total = nir + red - 2 * offset
+    ndvi = (nir - red) / total.where(total != 0)
     labels = xr.DataArray(zones_of(job.grid, job.zones), dims=("y", "x"), name="zone")
     bare = ndvi.drop_vars(set(ndvi.coords) - {"time"})
     numbers = np.arange(1, job.zones + 1)
