@@ -32,9 +32,9 @@ def fields_on(grid, count=25, seed=0, beyond=0.0):
     found = {}
     for number in range(count):
         x, y = rng.uniform(box.left - beyond, box.right + beyond), rng.uniform(box.bottom - beyond, box.top + beyond)
-        shape = shapely.Point(x, y).buffer(rng.uniform(4, 180), quad_segs=2)
+        shape = shapely.Point(x, y).buffer(rng.uniform(6, 180), quad_segs=2)
         if number % 5 == 0:
-            shape = shape.difference(shape.centroid.buffer(15))
+            shape = shape.difference(shape.centroid.buffer(5))
         if number % 7 == 0:
             shape = shapely.union_all([shape, shapely.box(x + 200, y, x + 260, y + 33)])
         found[f"f{number}"] = shape
@@ -196,24 +196,26 @@ class TestReading:
 
             def __call__(self, sources, geobox, wanted=None):
                 for source, look in zip(sources, wanted, strict=True):
-                    if source.asset:
+                    if source.asset:  # else: nothing to read on that date
                         looks["scl" if source.asset == "scl" else "red"].append((geobox, look))
                 return self.loader(sources, geobox, wanted)
 
         plan = eo.plan(small_items, small.grid, bands=["red"], mask=eo.SCLMask(), loader=Spy())
         box = small.grid.boundingbox
-        field = shapely.box(box.left + 205, box.top - 377, box.left + 262, box.top - 309)
+        clear = np.isfinite(eo.load(eo.plan(small_items, small.grid, bands=["red"], mask=eo.SCLMask())).values[:, 0])
+        dates = np.array([[clear[:, y : y + 8, x : x + 7].any((1, 2)).sum() for x in range(90)] for y in range(60)])
+        y, x = np.argwhere((dates > 0) & (dates < len(clear)))[0]
+        left, top = box.left + 10 * int(x), box.top - 10 * int(y)
+        field = shapely.box(left + 5, top - 77, left + 62, top - 9)
         with dask.config.set(scheduler="sync"):
             found = series(plan, [field], crs)
-        clear = found.set_index("time")["count"]
-        assert 0 < (clear > 0).sum() < len(clear)
+        count = found.set_index("time")["count"]
+        assert 0 < (count > 0).sum() < len(count)
         for geobox, look in looks["red"]:
             assert tuple(geobox.shape) == (8, 7)
             assert look.sum() <= 8 * 7
-        most = sum(int(look.any()) for _, look in looks["red"])
-        wanted = sum(int(look.sum()) for _, look in looks["red"])
-        assert most >= (clear > 0).sum()
-        assert wanted < len(looks["red"]) * 8 * 7
+        assert sum(bool(look.any()) for _, look in looks["red"]) < len(looks["red"])
+        assert looks["scl"]
         assert all(look.sum() <= 5 * 5 for _, look in looks["scl"])
 
     def test_threads_and_processes(self, plan, small, crs):
@@ -222,14 +224,14 @@ class TestReading:
         fields = fields_on(small.grid)
         here = series(plan, fields, crs, of=eo.ndvi)
         with (
-            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster),
         ):
             there = series(plan, fields, crs, of=eo.ndvi)
         pd.testing.assert_frame_equal(here, there)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(chunk=st.integers(16, 120), seed=st.integers(0, 99), weights=st.sampled_from(["exact", "centre", "all"]))
 def test_order_and_chunks_change_nothing(small, small_items, plan, chunk, seed, weights):
     order = np.random.default_rng(seed).permutation(len(small_items))
@@ -247,8 +249,8 @@ class TestWeights:
 
         fields = fields_on(small.grid)
         for weights, touched in (("centre", False), ("all", True)):
-            found = brought(series(cube, fields, crs, weights=weights), "median")
-            count = brought(series(cube, fields, crs, weights=weights), "count")
+            table = series(cube, fields, crs, weights=weights)
+            found, count = (brought(table, name).sel(band=cube.band) for name in ("median", "count"))
             for name, shape in fields.items():
                 burnt = rasterize([shape], small.grid.shape, transform=small.grid.affine, all_touched=touched)
                 values = cube.values[:, :, burnt == 1]
@@ -298,8 +300,8 @@ class TestClearShare:
         within = shapely.box(box.left + 100, box.top - 300, box.left + 300, box.top - 100)
         with pytest.warns(EocubeWarning, match=r"2 of 3 fields lie outside the grid: 'a', 'c'\.") as caught:
             found = eo.timeseries(plan, {"a": away, "b": within, "c": shapely.Point(0, 0)}, crs=crs)
-        assert len(caught) == 1
-        assert caught[0].filename == __file__
+        ours = [warning for warning in caught if warning.category is EocubeWarning]
+        assert [warning.filename for warning in ours] == [__file__]
         rows = found[found.field.isin(["a", "c"])]
         assert len(rows) == 2 * 2 * len(plan.scenes)
         assert (rows.clear == 0).all()
@@ -411,8 +413,9 @@ class TestBadInput:
             eo.timeseries(cube.to_dataset("band"), [SQUARE])
         with pytest.raises(InputError, match="no dates along time"):
             eo.timeseries(cube.drop_vars("time"), [SQUARE])
+        plain = {name: cube[name].values for name in ("time", "band", "y", "x")}
         with pytest.raises(GridError, match="no CRS"):
-            eo.timeseries(cube.drop_vars("spatial_ref").assign_attrs(grid_mapping=""), [SQUARE])
+            eo.timeseries(xr.DataArray(cube.values, plain, cube.dims), [SQUARE])
 
     def test_nothing_is_read_before_an_error(self, small, small_items):
         class Never:
