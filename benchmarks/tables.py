@@ -58,7 +58,7 @@ def as_markdown(found: dict[str, Any]) -> str:
         columns = _COLUMNS[workload.task]
         lines += ["", f"### {name}. {workload.title}", ""]
         lines += _table([title for title, _ in columns], [_cells(row, rows[0], columns) for row in rows])
-        lines += _notes(name, rows)
+        lines += _notes(rows)
     return "\n".join(lines) + "\n"
 
 
@@ -83,7 +83,7 @@ def _cells(row: Row, ours: Row, columns: Sequence[Column]) -> list[str]:
     return [label, *cells]
 
 
-def _notes(name: str, rows: Sequence[Row]) -> list[str]:
+def _notes(rows: Sequence[Row]) -> list[str]:
     """Return the lines below a table."""
     ours = rows[0]
     lines = [""]

@@ -55,8 +55,8 @@ def timeseries(
         Of ``"mean"``, ``"median"``, ``"std"`` (of the population), ``"count"``, ``"min"``, ``"max"``.
         With exact weights the median is exactextract's, else the plain one.
     of : callable, optional
-        What is made of the bands first, pixel by pixel, for instance ``eocube.ndvi``. It is given a
-        DataArray (time, band, pixel) and returns one (time, pixel) or (time, band, pixel).
+        What is made of the bands first, each pixel and date by itself, for instance ``eocube.ndvi``.
+        It is given a DataArray (time, band, pixel) and returns one (time, pixel) or (time, band, pixel).
     weights : {"exact", "centre", "all"}
         A pixel counts by the share of it that the field covers (extra ``series``); or fully where its
         centre is covered; or fully where it is touched. A point is the pixel it lies in.
@@ -110,7 +110,8 @@ def timeseries(
     how = How(plane.bands, stats, of, weights)
     bands = _bands_out(plane, how)
     shapes = fields.in_pixels(plane.grid)
-    result = _result(lazy_pieces(plane, jobs_for(shapes, plane.chunks), how), shapes, len(bands), plane, how)
+    pieces = lazy_pieces(plane, jobs_for(shapes, plane.chunks), how)
+    result = _result(pieces, shapes, len(bands), plane, how)
     _warn(result.pop("sizes"), fields, weights)
     return (_dataset if form == "dataset" else _table)(result, fields, plane, bands)
 
@@ -181,10 +182,10 @@ def _read(shared: Shared, times: NDArray[Any], how: How, job: Job) -> NDArray[An
 
 
 def _one_block_deep(cube: xr.DataArray) -> da.Array:
-    if not isinstance(cube.data, da.Array):
-        return da.from_array(cube.values, chunks=(-1, -1, CHUNK, CHUNK), name=False)
     data: da.Array = cube.data
-    if data.numblocks[:2] != (1, 1):
+    if not isinstance(data, da.Array):
+        data = da.from_array(cube.values, chunks=(-1, -1, CHUNK, CHUNK), name=False)
+    elif data.numblocks[:2] != (1, 1):
         data = data.rechunk({0: -1, 1: -1})
     return data
 

@@ -143,7 +143,7 @@ def of_plan(plan: Plan, times: NDArray[Any], how: How, job: Job) -> NDArray[Any]
 
     def take(some: NDArray[np.intp]) -> _Taken:
         found = flat.take(some, axis=-1)
-        clear = found.any(axis=(1, 2))
+        clear = np.asarray(found.any(axis=(1, 2)))
         clear[0] |= not clear.any()  # one date at least, so that an index has something to work on
         values = plan.coding.decode(found[clear][:, :, None])[:, :, 0]
         return clear, _floating(values, plan.coding.nothing)
