@@ -222,7 +222,7 @@ def jobs_for(shapes: NDArray[Any], chunks: tuple[tuple[int, ...], tuple[int, ...
         Heights and widths of the chunks.
     """
     bounds = shapely.bounds(shapes)
-    bounds = np.where(np.isfinite(bounds), bounds, -1.0)
+    bounds[~np.isfinite(bounds).all(axis=1)] = -1.0  # where the grid's CRS has no place for them
     rows, columns = (np.cumsum([0, *sizes]) for sizes in chunks)
     first_column, first_row, last_column, last_row = (
         np.searchsorted(edges, at, "right") - 1
