@@ -308,6 +308,8 @@ class TestClearShare:
         assert (rows["count"] == 0).all()
         assert rows[["mean", "median", "std"]].isna().all().all()
         assert found[found.field == "b"].clear.max() > 0
+        globe = {"other side": shapely.box(-172, -5, -165, 5), "pole": shapely.box(100, -90, 110, -89)}
+        assert (series(plan, globe, None, stat="count").clear == 0).all()
         with pytest.warns(EocubeWarning, match="2 of 2 fields"):
             eo.timeseries(plan, [away, away], crs=crs)
 
