@@ -47,7 +47,7 @@ def preload(job: Job) -> None:
     """Import what would be imported while the clock runs, here or in a worker."""
     variant = VARIANTS[job.variant]
     modules = [*variant.needs, "dask.array", "xarray", "rasterio", "pyproj", "xarray.groupers", "distributed"]
-    modules += ["flox.xarray"] * (job.task == "zonal")
+    modules += ["flox.xarray", "exactextract.raster"] * (job.task == "zonal")
     for module in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
@@ -125,9 +125,10 @@ def _output(job: Job, array: Any, values: Any, finish: Finish) -> dict[str, Any]
     found: dict[str, Any] = {"hash": hashlib.blake2b(result.tobytes()).hexdigest()[:16]}
     if job.details:
         np.save(job.output, result)
-        (optimised,) = dask.optimize(array)
-        found["tasks"] = count_tasks(dict(optimised.__dask_graph__()))
-        found["chunks"] = int(np.prod(array.numblocks[-2:]))
+        if dask.is_dask_collection(array):
+            (optimised,) = dask.optimize(array)
+            found["tasks"] = count_tasks(dict(optimised.__dask_graph__()))
+            found["chunks"] = int(np.prod(array.numblocks[-2:]))
     return found
 
 

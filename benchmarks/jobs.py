@@ -35,6 +35,8 @@ class Job:
         Of eocube; empty for the default.
     threads : int
         Of the scheduler; 0 for Dask's default.
+    zones : int
+        Fields of a zonal task.
     cluster : bool
         Two workers of one thread instead of threads.
     details : bool
@@ -54,6 +56,7 @@ class Job:
     task: str = "median"
     loader: str = ""
     threads: int = 0
+    zones: int = 60
     cluster: bool = False
     details: bool = False
     answer: str = ""
@@ -95,6 +98,13 @@ class Job:
         import pystac
 
         return [pystac.Item.from_dict(record) for record in self.records]
+
+    @cached_property
+    def fields(self) -> dict[int, Any]:
+        """The fields of a zonal task as polygons in the grid's CRS, by number."""
+        from .worlds import fields_of
+
+        return fields_of(self.grid, self.zones)
 
     @property
     def done(self) -> Path:

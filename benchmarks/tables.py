@@ -58,7 +58,7 @@ def as_markdown(found: dict[str, Any]) -> str:
         columns = _COLUMNS[workload.task]
         lines += ["", f"### {name}. {workload.title}", ""]
         lines += _table([title for title, _ in columns], [_cells(row, rows[0], columns) for row in rows])
-        lines += _notes(name, rows)
+        lines += _notes(rows)
     return "\n".join(lines) + "\n"
 
 
@@ -83,7 +83,7 @@ def _cells(row: Row, ours: Row, columns: Sequence[Column]) -> list[str]:
     return [label, *cells]
 
 
-def _notes(name: str, rows: Sequence[Row]) -> list[str]:
+def _notes(rows: Sequence[Row]) -> list[str]:
     """Return the lines below a table."""
     ours = rows[0]
     lines = [""]
@@ -97,8 +97,6 @@ def _notes(name: str, rows: Sequence[Row]) -> list[str]:
             f"eocube's plan: {first['items']} Items, {first['scenes']} scenes, {first['chunks']} chunks of "
             f"{first['chunk']} px, {first['task_bytes'] / 1e6:.0f} MB per task."
         )
-    if name == "W3":
-        lines.append("Zonal series without a cube are not built yet: eocube goes by its cube and flox here.")
     return lines if len(lines) > 1 else []
 
 

@@ -1,4 +1,4 @@
-"""The workloads W1 to W7: which data, which area, which task, which variants."""
+"""The workloads: which data, which area, which task, which variants."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class Workload:
     latency : float
         Seconds per request if over HTTP; 0 for local files.
     cluster : bool
+    zones : int
+        Fields of a zonal task.
     rounds : int
         At most; 0 for no limit.
     """
@@ -45,6 +47,7 @@ class Workload:
     area: str = "part"
     latency: float = 0.0
     cluster: bool = False
+    zones: int = 60
     rounds: int = 0
 
 
@@ -59,6 +62,14 @@ _ALL = (
     ),
     Workload(
         "W3", "Mean NDVI per date of 60 fields", ("eocube", "odc", "stackstac"), task="zonal",
+    ),
+    Workload(
+        "W3H", "W3 over HTTP, 30 ms per request", ("eocube", "odc", "stackstac"), quick=("eocube",),
+        task="zonal", latency=0.03,
+    ),
+    Workload(
+        "W3M", "W3 with 10,000 fields over the whole file", ("eocube", "odc"), quick=("eocube",),
+        task="zonal", area="whole", zones=10_000, rounds=3,
     ),
     Workload(
         "W4", "Graph of many Items, nothing is computed", ("eocube", "odc-time", "odc", "stackstac"),
@@ -117,6 +128,7 @@ def job_for(workload: Workload, scale: Scale, items: Path) -> Job:
         bands=bands,
         task=workload.task,
         cluster=workload.cluster,
+        zones=workload.zones,
     )
 
 

@@ -209,12 +209,37 @@ def _write(array: NDArray[Any], grid: GeoBox, path: Path, block: int) -> None:
 
 
 def zones_of(grid: GeoBox, count: int = 60) -> NDArray[np.int16]:
-    """Return W3's zones: ``count`` fields as numbers from 1 on a grid, 0 elsewhere."""
+    """Return W3's zones: ``count`` fields as numbers from 1 on a grid, 0 elsewhere.
+
+    Up to a hundred lie anywhere, later ones over earlier ones; more are small and lie side by side.
+    """
     rng = np.random.default_rng(60)
     labels = np.zeros(grid.shape, dtype=np.int16)
     height, width = labels.shape
+    if count > 100:
+        along = math.ceil(math.sqrt(count))
+        for number in range(1, count + 1):
+            i, j = divmod(number - 1, along)
+            top, left, bottom, right = (
+                at * size // along for at, size in ((i, height), (j, width), (i + 1, height), (j + 1, width))
+            )
+            y, x = top + int(rng.integers(0, 3)), left + int(rng.integers(0, 3))
+            labels[y : max(y + 1, bottom - int(rng.integers(0, 20))), x:right] = number
+        return labels
     for number in range(1, count + 1):
         side = int(rng.integers(height // 32, height // 8))
         row, column = int(rng.integers(0, height - side)), int(rng.integers(0, width - side))
         labels[row : row + side, column : column + side] = number
     return labels
+
+
+def fields_of(grid: GeoBox, count: int = 60) -> dict[int, Any]:
+    """Return the same zones as polygons in the grid's CRS, by number; hidden ones are left out."""
+    import shapely
+    from rasterio.features import shapes
+
+    labels = zones_of(grid, count)
+    pieces: dict[int, list[Any]] = {}
+    for shape, number in shapes(labels, mask=labels > 0, transform=grid.affine):
+        pieces.setdefault(int(number), []).append(shapely.geometry.shape(shape))
+    return {number: shapely.union_all(own) for number, own in sorted(pieces.items())}

@@ -118,7 +118,30 @@ def test_existing_output_is_refused_before_the_work(run, small, tmp_path):
 
 def test_help_and_version():
     out = subprocess.run([sys.executable, "-m", "eocube", "--help"], capture_output=True, text=True, check=True).stdout
-    for command in ("search", "plan", "mosaic", "ndvi", "sample"):
+    for command in ("search", "plan", "mosaic", "ndvi", "series", "sample"):
         assert command in out
     version = subprocess.run([sys.executable, "-m", "eocube", "--version"], capture_output=True, text=True, check=True)
     assert eo.__version__ in version.stdout
+
+
+def test_series(run, small, tmp_path):
+    import geopandas
+    import pandas as pd
+    import shapely
+
+    box = small.grid.boundingbox
+    shapes = [shapely.box(box.left + x, box.top - 330, box.left + x + 205, box.top - 140) for x in (30, 400)]
+    table = geopandas.GeoDataFrame({"parcel": ["a", "b"]}, geometry=shapes, crs=str(small.grid.crs))
+    table.to_file(tmp_path / "fields.gpkg")
+    words = ("series", "fields.gpkg", "--catalog", small.items_path, "--id", "parcel")
+    out = run(*words, "--out", "ndvi.parquet")
+    assert "2 fields" in out
+    found = pd.read_parquet("ndvi.parquet")
+    plan = eo.plan(eo.search(small.items_path), eo.grid_for(eo.search(small.items_path)), bands=["red", "nir"], mask=eo.SCLMask())
+    expected = eo.timeseries(plan, table, of=eo.ndvi, ids="parcel")
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    run(*words, "--index", "none", "--bands", "blue", "--stat", "mean,count", "--out", "blue.csv")
+    assert list(pd.read_csv("blue.csv").columns) == ["field", "time", "band", "mean", "count", "clear"]
+    assert "ndvi.parquet exists" in run(*words, "--out", "ndvi.parquet", fails=True)
+    assert "series.txt: write .csv or .parquet" in run(*words, "--out", "series.txt", fails=True)
+    assert "There is no column 'nme'" in run(*words[:-1], "nme", fails=True)

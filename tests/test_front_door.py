@@ -14,9 +14,9 @@ import eocube
 
 PUBLIC = [
     "EARTH_SEARCH", "EARTH_SEARCH_C1", "PLANETARY_COMPUTER", "BandError", "Catalog", "Count", "EocubeError",
-    "InputError", "Max", "Mean", "Median", "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "SCLMask",
-    "area", "composite", "errors", "grid_for", "load", "mask", "ndvi", "plan", "sample", "search", "write_cog",
-    "write_zarr",
+    "InputError", "Max", "Mean", "Median", "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError",
+    "SCLMask", "area", "composite", "errors", "grid_for", "load", "mask", "ndvi", "plan", "sample", "search",
+    "timeseries", "write_cog", "write_zarr",
 ]  # fmt: skip
 
 

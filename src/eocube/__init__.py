@@ -37,6 +37,7 @@ _WHERE = {
     "ndvi": "indices",
     "plan": "plans",
     "search": "queries",
+    "timeseries": "series",
     "write_cog": "writers",
     "write_zarr": "writers",
 }
@@ -70,6 +71,7 @@ __all__ = [
     "plan",
     "sample",
     "search",
+    "timeseries",
     "write_cog",
     "write_zarr",
 ]
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
     from .plans import Plan, plan
     from .queries import search
     from .reducers import Count, Max, Mean, Median, Min, Percentile
+    from .series import timeseries
     from .writers import write_cog, write_zarr
 
 

@@ -7,6 +7,7 @@ step at once, so that it can have many requests under way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from scipy.ndimage import maximum_filter
 
 from .codes import Coding
 from .grids import crs_of, lattice_around, pixel_coordinates
@@ -35,7 +37,9 @@ Groups = Sequence[tuple["Granule", ...]]
 _NOTHING = Source("", dtype="uint8")
 
 
-def read_codes(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
+def read_codes(
+    plan: Plan, window: tuple[int, int, int, int], look: Bools | None = None
+) -> NDArray[Any]:
     """Read, mosaic and mask one window of a plan's cube.
 
     Parameters
@@ -43,6 +47,8 @@ def read_codes(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
     plan : Plan
     window : tuple of int
         First and one past last row, first and one past last column of the plan's grid.
+    look : bool array (y, x), optional
+        Pixels that will be looked at; the others are 0, and what lies under them alone is not read.
 
     Returns
     -------
@@ -52,12 +58,14 @@ def read_codes(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
     top, bottom, left, right = window
     geobox = plan.grid[top:bottom, left:right]
     groups = plan.touching(shapely.box(*geobox.extent.boundingbox.bbox))
-    keep = None if plan.mask is None else _kept(plan, geobox, groups)
+    keep = None if look is None else [look for _ in groups]
+    if plan.mask is not None:
+        keep = _kept(plan, geobox, groups, look)
     return _mosaic(plan, groups, plan.bands, geobox, keep)
 
 
-def _kept(plan: Plan, geobox: GeoBox, groups: Groups) -> list[Bools]:
-    """Return for each Scene bool (y, x), True where the mask leaves the pixel."""
+def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None) -> list[Bools]:
+    """Return for each Scene bool (y, x), True where the mask leaves a pixel that is looked at."""
     need = plan.need
     assert need is not None
     lattice = lattice_around(geobox, need.resolution, need.reach, plan.mask_crs)
@@ -65,15 +73,18 @@ def _kept(plan: Plan, geobox: GeoBox, groups: Groups) -> list[Bools]:
     # A Scene without data in the window itself needs no mask.
     seen = [around if own else () for own, around in zip(groups, plan.touching(box), strict=True)]
     coding = plan.coding_of(need.bands, "float32")
-    codes = _mosaic(plan, seen, need.bands, lattice, None)
     place = _Place(lattice, geobox)
     nothing = np.zeros(geobox.shape, dtype=bool)
+    around = None if look is None else [place.under(look, need.reach / need.resolution)] * len(seen)
+    codes = _mosaic(plan, seen, need.bands, lattice, around)
     kept = []
     for scene, granules, own in zip(plan.scenes, seen, codes, strict=True):
         if granules:
             kept.append(~place.of(apply(plan.mask, _pixels(scene, need.bands, own, coding, lattice))))
         else:
             kept.append(nothing)
+        if look is not None:
+            kept[-1] &= look
     return kept
 
 
@@ -82,7 +93,7 @@ class _Place:
 
     def __init__(self, lattice: GeoBox, geobox: GeoBox) -> None:
         rows, columns = pixel_coordinates(lattice, geobox)
-        height, width = lattice.shape
+        self.shape = height, width = int(lattice.shape[0]), int(lattice.shape[1])
         self.rows = np.floor(rows + 1e-6).astype(np.intp).clip(0, height - 1)
         self.columns = np.floor(columns + 1e-6).astype(np.intp).clip(0, width - 1)
         self.separable = self.rows.shape[1] == 1 and self.columns.shape[0] == 1
@@ -92,6 +103,15 @@ class _Place:
         if self.separable:
             return np.asarray(found.take(self.rows[:, 0], axis=0).take(self.columns[0], axis=1))
         return np.asarray(found[self.rows, self.columns])
+
+    def under(self, look: Bools, reach: float) -> Bools:
+        """Return the mask's pixels that decide over the window's, with ``reach`` pixels around them."""
+        rows, columns = np.nonzero(look)
+        places = (self.rows[rows, 0], self.columns[0, columns]) if self.separable else (
+            self.rows[rows, columns], self.columns[rows, columns])  # fmt: skip
+        found = np.zeros(self.shape, dtype=bool)
+        found[places] = True
+        return maximum_filter(found, 2 * math.ceil(reach) + 1) if reach else found
 
 
 def _pixels(

@@ -20,7 +20,7 @@ REDUCERS = ("median", "mean", "p25", "p75")
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="eocube")
 def main() -> None:
-    """Cloud-free Sentinel-2 from STAC catalogs: search, plan, mosaic, NDVI.
+    """Cloud-free Sentinel-2 from STAC catalogs: search, plan, mosaic, NDVI, time series.
 
     Try: eocube mosaic --sample --out mosaic.tif
     """
@@ -72,6 +72,26 @@ def mosaic(request: Request, reducer: str, out: Path, overwrite: bool) -> None:
 def ndvi(request: Request, reducer: str, out: Path, overwrite: bool) -> None:
     """Make the NDVI of a cloud-free mosaic."""
     _run(request, reducer, out, overwrite, ndvi=True)
+
+
+@main.command()
+@click.argument("fields", type=click.Path(path_type=Path))
+@takes_request
+@click.option("--index", type=click.Choice(["ndvi", "none"]), default="ndvi", show_default=True,
+              help="What is made of the bands; none: the bands themselves.")
+@click.option("--stat", default="mean,median,std,count", show_default=True,
+              help="Of mean, median, std, count, min, max.")
+@click.option("--weights", type=click.Choice(["exact", "centre", "all"]), default="exact", show_default=True,
+              help="How a pixel at a field's edge counts.")
+@click.option("--id", "ids", help="Column that holds the ids of the fields.")
+@click.option("--fields-crs", help="CRS of the fields, if the file does not say it.")
+@out_option("series.csv", "The table: .csv or .parquet.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def series(request: Request, fields: Path, out: Path, overwrite: bool, **options: Any) -> None:
+    """Write statistics of FIELDS (a vector file) at each date, and the clear share of each field."""
+    from .tables import write_series
+
+    write_series(request, fields, out, overwrite=overwrite, **options)
 
 
 @main.command()
