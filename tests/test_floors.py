@@ -11,11 +11,11 @@ import eocube
 
 ROOT = Path(eocube.__file__).parent
 FLOORS = {
-    0: {"errors", "sentinel2", "pixels", "codes"},
+    0: {"errors", "sentinel2", "pixels", "codes", "losses"},
     1: {"catalogs", "retries", "signing", "periods", "tiles", "areas", "grids", "loaders", "masks", "reducers", "indices"},
     2: {"items", "granules", "scenes", "costs", "descriptions", "plans", "queries"},
     3: {"reading"},
-    4: {"lazy", "cubes", "composites", "writers"},
+    4: {"lazy", "ledgers", "cubes", "composites", "writers"},
     5: {"__init__", "__main__", "cli"},
 }
 BESIDE = {"sample"}

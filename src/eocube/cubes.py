@@ -17,7 +17,9 @@ from odc.geo.xr import xr_coords
 
 from .errors import InputError
 from .lazy import decoded
+from .ledgers import ATTRIBUTE, record
 from .loaders.base import Loader, Resampling
+from .losses import Loss
 from .plans import DType, Plan, plan
 from .reading import read_codes
 from .sentinel2 import BANDS, SCL_CLASSES
@@ -36,6 +38,7 @@ def load(
     chunk: int | None = None,
     memory: int | str = "2GB",
     on_missing: str = "raise",
+    on_error: str = "raise",
     loader: str | Loader = "cog",
 ) -> xr.DataArray:
     """Make a lazy cube of a plan, or of Items as :func:`eocube.plan` takes them.
@@ -44,7 +47,7 @@ def load(
     ----------
     what : Plan or Items
         With a Plan, nothing else is given.
-    grid, bands, mask, dtype, resampling, chunk, memory, on_missing, loader
+    grid, bands, mask, dtype, resampling, chunk, memory, on_missing, on_error, loader
         See :func:`eocube.plan`.
 
     Returns
@@ -60,7 +63,8 @@ def load(
     Raises
     ------
     InputError
-        As :func:`eocube.plan`. When it is computed: ``ReadError`` names the Item, asset and file.
+        As :func:`eocube.plan`. When it is computed: ``ReadError`` names the Item, asset and file;
+        with ``on_error="skip"`` a ``LossWarning`` does, and :func:`eocube.lost` lists all.
 
     Examples
     --------
@@ -72,15 +76,15 @@ def load(
     ('time', 'band', 'y', 'x')
     """
     if isinstance(what, Plan):
-        given = (grid, bands, mask, dtype, resampling, chunk, memory, on_missing, loader)
-        if given != (None, None, None, "float32", "auto", None, "2GB", "raise", "cog"):
+        given = (grid, bands, mask, dtype, resampling, chunk, memory, on_missing, on_error, loader)
+        if given != (None, None, None, "float32", "auto", None, "2GB", "raise", "raise", "cog"):
             raise InputError("load(plan) takes nothing else: the plan holds the grid, bands, mask and all.")
         return _cube(what)
     if grid is None or bands is None:
         raise InputError("load(items, ...) needs a grid and bands: load(items, grid, bands=['red']).")
     made = plan(
         what, grid, bands=bands, mask=mask, dtype=dtype, resampling=resampling, chunk=chunk,
-        memory=memory, on_missing=on_missing, loader=loader,  # type: ignore[arg-type]
+        memory=memory, on_missing=on_missing, on_error=on_error, loader=loader,  # type: ignore[arg-type]
     )  # fmt: skip
     return _cube(made)
 
@@ -94,7 +98,7 @@ def _codes(made: Plan) -> da.Array:
     """Build the graph: the plan is one shared key, a task holds its window and nothing else."""
     shape = (len(made.scenes), len(made.bands), *(int(size) for size in made.grid.shape))
     rows, columns = made.chunks
-    token = tokenize(made, made.mask, made.loader)
+    token = _token(made)
     name, table = f"eocube-codes-{token}", f"eocube-plan-{token}"
     windows = BlockwiseDepDict(
         {
@@ -107,7 +111,7 @@ def _codes(made: Plan) -> da.Array:
     layer = blockwise(
         _read, name, "tbyx", table, "", windows, "tbyx", numblocks={table: ()}, concatenate=True
     )
-    layers = {name: layer, table: MaterializedLayer({(table,): _Shared(made)})}
+    layers = {name: layer, table: MaterializedLayer({(table,): _Shared(made, token)})}
     graph = HighLevelGraph(layers, {name: {table}, table: set()})
     chunks = ((shape[0],), (shape[1],), rows, columns)
     return da.Array(graph, name, chunks, dtype=np.uint8 if made.bands == ("scl",) else np.uint16)
@@ -116,15 +120,24 @@ def _codes(made: Plan) -> da.Array:
 class _Shared:
     """Keeps Dask from looking into the plan for keys."""
 
-    def __init__(self, made: Plan) -> None:
-        self.plan = made
+    def __init__(self, made: Plan, token: str) -> None:
+        self.plan, self.token = made, token
 
     def __reduce__(self) -> Any:
-        return _Shared, (self.plan,)
+        return _Shared, (self.plan, self.token)
+
+
+def _token(made: Plan) -> str:
+    return str(tokenize(made, made.mask, made.loader))
 
 
 def _read(shared: _Shared, window: tuple[int, int, int, int]) -> NDArray[Any]:
-    return read_codes(shared.plan, window)
+    if shared.plan.on_error == "raise":
+        return read_codes(shared.plan, window)
+    losses: list[Loss] = []
+    codes = read_codes(shared.plan, window, losses)
+    record(shared.token, window, tuple(losses))
+    return codes
 
 
 def _starts(sizes: tuple[int, ...]) -> list[int]:
@@ -174,4 +187,6 @@ def _attributes(made: Plan) -> dict[str, Any]:
         found["left_out"] = list(made.twins)
     if made.skipped:
         found["skipped"] = list(made.skipped)
+    if made.on_error == "skip":
+        found |= {"on_error": "skip", ATTRIBUTE: _token(made)}
     return found

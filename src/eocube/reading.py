@@ -18,7 +18,9 @@ from odc.geo.geobox import GeoBox
 
 from .codes import Coding
 from .grids import crs_of, lattice_around, pixel_coordinates
-from .loaders.base import Source
+from .loaders.base import Loader, Source
+from .loaders.gathering import gather
+from .losses import Loss, Window
 from .masks.algebra import apply
 from .pixels import Pixels
 from .sentinel2 import BANDS
@@ -32,7 +34,7 @@ Bools = NDArray[np.bool_]
 _NOTHING = Source("", dtype="uint8")
 
 
-def read_codes(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
+def read_codes(plan: Plan, window: Window, losses: list[Loss] | None = None) -> NDArray[Any]:
     """Read, mosaic and mask one window of a plan's cube.
 
     Parameters
@@ -40,6 +42,9 @@ def read_codes(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
     plan : Plan
     window : tuple of int
         First and one past last row, first and one past last column of the plan's grid.
+    losses : list of Loss, optional
+        Where to put what could not be read, for a plan with ``on_error="skip"``. A granule of
+        which a file cannot be read is no data in the window, in all bands.
 
     Returns
     -------
@@ -49,8 +54,45 @@ def read_codes(plan: Plan, window: tuple[int, int, int, int]) -> NDArray[Any]:
     top, bottom, left, right = window
     geobox = plan.grid[top:bottom, left:right]
     groups = _touching(plan, shapely.box(*geobox.extent.boundingbox.bbox))
-    keep = None if plan.mask is None else _kept(plan, geobox, groups)
-    return _mosaic(plan, groups, plan.bands, geobox, keep)
+    lost = _Lost(plan, window, [] if losses is None else losses)
+    keep = None if plan.mask is None else _kept(plan, geobox, groups, lost)
+    return _mosaic(plan, lost.without(groups), plan.bands, geobox, keep, lost)
+
+
+class _Lost:
+    """What cannot be read of a window."""
+
+    def __init__(self, plan: Plan, window: Window, found: list[Loss]) -> None:
+        self.window, self.found = window, found
+        self.skip = plan.on_error == "skip"
+        self.scenes = {granule.id: scene.id for scene in plan.scenes for granule in scene.granules} if self.skip else {}
+        self.ids: set[str] = set()
+
+    def load(
+        self, loader: Loader, granules: Sequence[Granule | None], sources: list[Source], geobox: GeoBox, looks: list[Bools]
+    ) -> NDArray[Any]:
+        """Return digital numbers (source, y, x); no data for granules of which a file cannot be read."""
+        if not self.skip:
+            return loader(sources, geobox, looks)
+        numbers, failures = gather(loader, sources, geobox, looks)
+        bands = len(sources) // len(granules)
+        for index, error in failures.items():
+            source, granule = sources[index], granules[index // bands]
+            assert granule is not None
+            self.ids.add(granule.id)
+            why = str(error).partition(error.href + ": ")[2] or str(error)
+            self.found.append(
+                Loss(source.item, source.asset, error.href, self.scenes[granule.id], self.window, why)
+            )
+            for band in range(index // bands * bands, (index // bands + 1) * bands):
+                numbers[band] = sources[band].nodata
+        return numbers
+
+    def without(self, groups: list[list[Granule]]) -> list[list[Granule]]:
+        """Return the granules of each Scene that are not lost: no mask may be missing under a value."""
+        if not self.ids:
+            return groups
+        return [[granule for granule in own if granule.id not in self.ids] for own in groups]
 
 
 def _touching(plan: Plan, box: Any) -> list[list[Granule]]:
@@ -60,7 +102,7 @@ def _touching(plan: Plan, box: Any) -> list[list[Granule]]:
     return [[granule for granule, outline in own if outline.intersects(box)] for own in pairs]
 
 
-def _kept(plan: Plan, geobox: GeoBox, groups: list[list[Granule]]) -> list[Bools]:
+def _kept(plan: Plan, geobox: GeoBox, groups: list[list[Granule]], lost: _Lost) -> list[Bools]:
     """Return for each Scene bool (y, x), True where the mask leaves the pixel."""
     need = plan.need
     assert need is not None
@@ -69,7 +111,7 @@ def _kept(plan: Plan, geobox: GeoBox, groups: list[list[Granule]]) -> list[Bools
     # A Scene without data in the window itself needs no mask.
     seen = [around if own else [] for own, around in zip(groups, _touching(plan, box), strict=True)]
     coding = plan.coding_of(need.bands, "float32")
-    codes = _mosaic(plan, seen, need.bands, lattice, None)
+    codes = _mosaic(plan, seen, need.bands, lattice, None, lost)
     place = _Place(lattice, geobox)
     kept = []
     for scene, granules, own in zip(plan.scenes, seen, codes, strict=True):
@@ -117,6 +159,7 @@ def _mosaic(
     bands: tuple[str, ...],
     geobox: GeoBox,
     keep: list[Bools] | None,
+    lost: _Lost,
 ) -> NDArray[Any]:
     """Return codes (time, band, y, x): of each Scene's granules the first valid one, where kept.
 
@@ -130,7 +173,7 @@ def _mosaic(
         firsts = [group[place] if len(group) > place else None for group in groups]
         if not any(g is not None and r.any() for g, r in zip(firsts, left, strict=True)):
             continue
-        numbers = _wide_enough(_load(plan, firsts, bands, geobox, left), firsts, bands, coding)
+        numbers = _wide_enough(_load(plan, firsts, bands, geobox, left, lost), firsts, bands, coding)
         for index, granule in enumerate(firsts):
             if granule is None or not left[index].any():
                 numbers[index] = 0
@@ -148,6 +191,7 @@ def _load(
     bands: tuple[str, ...],
     geobox: GeoBox,
     wanted: list[Bools],
+    lost: _Lost,
 ) -> NDArray[Any]:
     """Return digital numbers (time, band, y, x) of one granule per Scene."""
     sources, looks = [], []
@@ -156,7 +200,7 @@ def _load(
             source = _NOTHING if granule is None else granule.sources[band]
             sources.append(_resampled(source, plan.resampling))
             looks.append(np.zeros_like(wants) if granule is None else wants)
-    numbers = plan.loader(sources, geobox, looks)
+    numbers = lost.load(plan.loader, granules, sources, geobox, looks)
     return numbers.reshape(len(granules), len(bands), *geobox.shape)
 
 

@@ -106,7 +106,8 @@ class Attempts:
             self.clock.enter(self._began)
         self.count += 1
         self._counts[fault.status] = self._counts.get(fault.status, 0) + 1
-        pause = max(pause_before(self.count), fault.after)
+        busy = fault.status or not fault.tries  # else nothing says that it needs a rest
+        pause = max(pause_before(self.count) if busy or self.count > 1 else 0.0, fault.after)
         if fault.tries is not None and self._counts[fault.status] >= fault.tries:
             return self._said(fault)
         if pause > self.clock.left():
@@ -123,7 +124,7 @@ class Attempts:
 
 def pause_before(attempt: int) -> float:
     """Return seconds to wait before the n-th repetition; the first is 1."""
-    full = min(FIRST_PAUSE * 2.0 ** min(attempt, 30), LONGEST_PAUSE)
+    full = min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 30), LONGEST_PAUSE)
     return full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads those who wait
 
 

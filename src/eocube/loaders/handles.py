@@ -13,16 +13,18 @@ import os
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from odc.geo.geobox import GeoBox
 from rasterio.abc import MultiByteRangeResourceContainer
 
+from ..retries import WRONG
+from .blocks import decode
 from .directories import Broken, Foreign
-from .ranges import RemoteFile, Unreadable, Version, in_flight, merged
-from .tiffs import parse
+from .ranges import RemoteFile, Unreadable, Version, in_flight, merged, submit
+from .tiffs import Level, parse
 
 _AHEAD = 16 * 1024
 """Bytes that are fetched at least."""
@@ -39,8 +41,6 @@ class Remote(MultiByteRangeResourceContainer):  # type: ignore[misc]
         Why bytes could not be had; GDAL itself only says that something failed.
     failed : int
         Byte at which.
-    grid : GeoBox or None
-        Of the file, once it is known.
     sums : dict
         Checksums of what was fetched, by range: two reads that got the same bytes were not
         disturbed on the way.
@@ -50,23 +50,21 @@ class Remote(MultiByteRangeResourceContainer):  # type: ignore[misc]
         self.file, self.key = file, key
         self.failure: Unreadable | None = None
         self.failed = 0
-        self.grid: GeoBox | None = None
         self.sums: dict[tuple[int, int], int] = {}
         kept = _FRONTS.get(key)
         self.kept = kept is not None
         self.front, self.nbytes, self.version = kept or file.front()
         self.note(0, self.front)
 
-    def sure(self) -> bool:
-        """Read the first bytes once more, unless they were seen to be right; whether they are the same."""
-        if not self.kept and self.file.front() != (self.front, self.nbytes, self.version):
-            return False
-        self.keep()
-        return True
+        # A header carries no checksum, so it is read twice, and believed if it is the same.
+        self.again = None if kept else submit(file.front)
 
-    def keep(self) -> None:
-        """Keep the first bytes, which are right, for other reads of this process."""
+    def sure(self) -> bool:
+        """Whether the first bytes are right: the same twice, or seen to be so before."""
+        if self.again is not None and self.again.result() != (self.front, self.nbytes, self.version):
+            return False
         _FRONTS.put(self.key, (self.front, self.nbytes, self.version))
+        return True
 
     def note(self, start: int, data: Any) -> None:
         """Keep the checksum of what was fetched."""
@@ -74,18 +72,49 @@ class Remote(MultiByteRangeResourceContainer):  # type: ignore[misc]
 
     def where(self) -> str:
         """Name the block that could not be had, if the first bytes tell."""
-        try:
-            levels = parse(self._known, self.front, self.nbytes).levels
-        except (Foreign, Broken):
-            return ""
-        for level in levels:
-            inside = (level.offsets <= self.failed) & (self.failed < level.offsets + level.counts)
-            for row, column in np.argwhere(inside)[:1]:
-                return f"block (row {row}, column {column}): "
+        for _, row, column, _, _ in self.blocks(self.failed, self.failed + 1):
+            return f"block (row {row}, column {column}): "
         return ""
 
-    def _known(self, start: int, stop: int) -> bytes:
-        raise Foreign("beyond the first bytes")
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """What the first bytes say of the blocks; nothing for a file of another kind."""
+
+        def beyond(start: int, stop: int) -> bytes:
+            raise Foreign("beyond the first bytes")
+
+        try:
+            return parse(beyond, self.front, self.nbytes).levels
+        except (Foreign, Broken):
+            return ()
+
+    def blocks(self, start: int, stop: int) -> Iterator[_Block]:
+        """Yield the blocks that a range touches."""
+        for level in self.levels:
+            ends = level.offsets + level.counts
+            for row, column in np.argwhere((ends > start) & (level.offsets < stop) & (level.counts > 0)):
+                yield level, int(row), int(column), int(level.offsets[row, column]), int(ends[row, column])
+
+    def whole(self, start: int, data: bytes) -> bytes:
+        """Return what was fetched, each block in it sound.
+
+        GDAL takes a damaged DEFLATE block that unpacks to more than its size for a good one, and does
+        not look at its checksum.
+        """
+        for level, row, column, first, last in self.blocks(start, start + len(data)):
+            if first < start or last > start + len(data) or level.compression == "none":
+                continue
+            block: Any = data[first - start : last - start]
+            for _ in range(WRONG):
+                reason = _damage(block, level)
+                again = self.file.other(first, last, self.version, block) if reason else None
+                if again is None:
+                    break
+                block = bytes(again)
+                data = data[: first - start] + block + data[last - start :]
+            if reason:
+                raise Unreadable(f"block (row {row}, column {column}): {reason}")
+        return data
 
     def fetch(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return bytes of several ranges, fetched beside each other."""
@@ -138,6 +167,18 @@ class Remote(MultiByteRangeResourceContainer):  # type: ignore[misc]
         return self.nbytes
 
 
+_Block = tuple[Level, int, int, int, int]
+
+
+def _damage(block: Any, level: Level) -> str:
+    """Return what is wrong with a block, or nothing."""
+    try:
+        decode(block, level)
+    except Broken as broken:
+        return str(broken)
+    return ""
+
+
 class _Handle(io.RawIOBase):
     """The file as GDAL reads it."""
 
@@ -176,6 +217,11 @@ class _Handle(io.RawIOBase):
                 del self.chunks[1]
             self.chunks.append((self.at, chunk))
             found = chunk[: stop - self.at]
+        try:
+            found = self.remote.whole(self.at, found)
+        except Unreadable as error:
+            self.remote.failure = error
+            return b""
         self.at = stop
         return found
 
@@ -185,7 +231,8 @@ class _Handle(io.RawIOBase):
             try:
                 if any(start + size > self.remote.nbytes for start, size in zip(offsets, sizes, strict=True)):
                     raise Unreadable(f"a block should end beyond the file's end at byte {self.remote.nbytes}")
-                return self.remote.fetch([(at, at + size) for at, size in zip(offsets, sizes, strict=True)])
+                found = self.remote.fetch([(at, at + size) for at, size in zip(offsets, sizes, strict=True)])
+                return [self.remote.whole(at, part) for at, part in zip(offsets, found, strict=True)]
             except Unreadable as error:
                 self.remote.failure = error
         return [bytes(size) for size in sizes]  # GDAL copies as many as it asked for

@@ -137,8 +137,8 @@ def still_so(source: Source, header: Header) -> bool:
 def _read(place: LocalFile | RemoteFile, source: Source) -> tuple[Tiff | None, Version]:
     """Read a header; one that says something unexpected is read until it says the same twice.
 
-    A header carries no checksum, and bytes may be damaged on their way. What agrees with the Item
-    (grid, no data) is believed at once.
+    A header carries no checksum, and bytes may be damaged on their way. What the Item says as well is
+    believed at once.
     """
     before: list[bytes] = []
     for _ in range(WRONG):
@@ -165,9 +165,11 @@ def _read(place: LocalFile | RemoteFile, source: Source) -> tuple[Tiff | None, V
 
 
 def _as_said(found: Tiff | Broken | None, source: Source) -> bool:
-    if not isinstance(found, Tiff) or source.grid is None:
+    """Whether a header is vouched for: by the Item, which says the grid, and by its overviews."""
+    if not isinstance(found, Tiff) or len(found.levels) < 2:
         return False
-    return found.nodata in (None, source.nodata) and found.levels[0].grid == source.grid
+    how = {(level.compression, level.predictor) for level in found.levels}
+    return len(how) == 1 and source.grid is not None and found.levels[0].grid == source.grid
 
 
 def _same(one: Tiff, two: Tiff) -> bool:

@@ -22,8 +22,9 @@ from .plainly import direct
 from .ranges import LocalFile, RemoteFile
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./=+:,@ -]+")
-_SILENCE = (2, 8, 30)
-"""Seconds a server may be silent, at the first, second and further tries."""
+_SILENCE = (1, 4, 15, 30)
+"""Seconds a server may be silent at the first, second ... try. One that was slow and answered is
+given as much from then on."""
 
 _YES, _NO = ("YES", "TRUE", "ON", "1"), ("NO", "FALSE", "OFF", "0")
 _ONCE: Any = {"max_retries": 0}  # we retry ourselves: short answers too
@@ -72,13 +73,21 @@ class StoreDoor:
         """Return the store, with a token that is good now."""
         self.last = signed = sign(self.href, self.signer)
         parts = urlsplit(signed)
-        client = _client(_SILENCE[min(patience, len(_SILENCE) - 1)])
+        level = _STATE.slow.get(parts.netloc, 0) + patience
+        client = _client(_SILENCE[min(level, len(_SILENCE) - 1)])
         if parts.scheme == "s3":
             return _s3(parts.netloc, s3_options(self.signer), client)
         if parts.scheme in ("http", "https"):
             headers = headers_for(signed, self.signer)
             return _http(f"{parts.scheme}://{parts.netloc}/", parts.query, headers, client)
         return _azure(parts.netloc, parts.query, client)
+
+    def worked(self, patience: int, seconds: float) -> None:
+        """Note how long a further try took that worked."""
+        fitting = sum(limit < seconds for limit in _SILENCE[:-1])
+        host = urlsplit(self.href).netloc
+        if patience and fitting > _STATE.slow.get(host, 0):
+            _STATE.slow[host] = fitting
 
     def link(self) -> tuple[str, dict[str, str]] | None:
         """Return URL and headers, if it is reached by plain HTTP."""
@@ -143,6 +152,7 @@ class _State:
     def __init__(self, *, forked: bool = False) -> None:
         self.lock = threading.Lock()
         self.stores: OrderedDict[str, Any] = OrderedDict()
+        self.slow: dict[str, int] = {}
         self.forked = forked
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -100,6 +101,9 @@ class Door(Protocol):
     def store(self, patience: int = 0) -> Any:
         """Return obstore's store; the higher the number, the longer it waits for a silent server."""
 
+    def worked(self, patience: int, seconds: float) -> None:
+        """Note that such a try worked, and how long it took."""
+
     def link(self) -> tuple[str, dict[str, str]] | None:
         """Return URL and headers where plain HTTP does, else None."""
 
@@ -167,7 +171,9 @@ class RemoteFile:
         if link is not None:
             data, meta = plain_get(*link, start, stop, max(1.0, min(self.clock.left(), 30.0)))
         else:
+            began = time.monotonic()
             data, meta = self._answer(self.door.store(count), start, stop)
+            self.door.worked(count, time.monotonic() - began)
         wants = min(stop, meta["size"]) - start
         if len(data) != wants:
             raise Fault(f"the server sent {len(data)} bytes instead of {wants}", wrong=True)

@@ -130,8 +130,7 @@ class RioLoader:
             try:
                 file = Remote(place, key)
                 found, failure = self._decoded(file, source, geobox)
-                if found is not None and (_as_said(file, source) or file.sure()):
-                    file.keep()
+                if found is not None and file.sure():
                     return found
             except Unreadable as error:
                 raise read_error(source, error) from None
@@ -157,7 +156,6 @@ class RioLoader:
                 rasterio.open(name, driver=self._driver(remote), sharing=False, opener=remote) as file,
             ):
                 found = _read_from(file, source, geobox)
-                remote.grid = _grid_of(file, source)
             if remote.failure is None:
                 return found, failure
         except ReadError as error:
@@ -165,7 +163,7 @@ class RioLoader:
         except (*_GDAL_ERRORS, OSError, ValueError) as error:
             failure = read_error(source, error)
         if remote.failure is not None:
-            failure = read_error(source, f"{remote.where()}{remote.failure}")
+            failure = read_error(source, _blamed(remote))
         return None, failure
 
 
@@ -182,9 +180,9 @@ class RioLoader:
         return others[0]
 
 
-def _as_said(remote: Remote, source: Source) -> bool:
-    """Whether a file lies where its Item says: then its header was not damaged on the way."""
-    return source.grid is not None and remote.grid == source.grid
+def _blamed(remote: Remote) -> str:
+    why = str(remote.failure)
+    return why if why.startswith("block") else f"{remote.where()}{why}"
 
 
 def _read_from(file: rasterio.DatasetReader, source: Source, geobox: GeoBox) -> NDArray[Any]:
