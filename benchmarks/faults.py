@@ -36,6 +36,8 @@ FILES = 20
 WINDOW = 300
 THREADS = 8
 
+_PROJECTION = "https://stac-extensions.github.io/projection/v{}/schema.json"
+
 Reader = Callable[[str, GeoBox], NDArray[Any]]
 
 
@@ -128,9 +130,10 @@ def _item(href: str, *, epsg: bool) -> dict[str, Any]:
         "type": "Feature", "stac_version": "1.0.0", "id": href.rpartition("/")[2], "collection": "c",
         "bbox": [west, south, east, north], "geometry": {"type": "Polygon", "coordinates": [ring]},
         "properties": {"datetime": "2024-06-01T10:00:00Z", **proj}, "links": [],
-        "stac_extensions": [f"https://stac-extensions.github.io/projection/v{'1.1.0' if epsg else '2.0.0'}/schema.json"],
+        "stac_extensions": [_PROJECTION.format("1.1.0" if epsg else "2.0.0")],
         "assets": {"red": {
-            "href": href, "type": "image/tiff; application=geotiff; profile=cloud-optimized", "roles": ["data"],
+            "href": href, "type": "image/tiff; application=geotiff; profile=cloud-optimized",
+            "roles": ["data"],
             "proj:shape": [1024, 1024], "proj:transform": list(GRID.affine)[:6],
         }},
     }  # fmt: skip
@@ -144,7 +147,13 @@ def odc_stac(*, fail: bool) -> Reader:
     def read(href: str, geobox: GeoBox) -> NDArray[Any]:
         items = [pystac.Item.from_dict(_item(href, epsg=False))]
         found = odc.stac.load(
-            items, bands=["red"], geobox=geobox, chunks={"x": 512, "y": 512}, dtype="uint16", nodata=0, fail_on_error=fail
+            items,
+            bands=["red"],
+            geobox=geobox,
+            chunks={"x": 512, "y": 512},
+            dtype="uint16",
+            nodata=0,
+            fail_on_error=fail,
         )
         return np.asarray(found.red.isel(time=0).compute(scheduler="synchronous").values)
 
@@ -179,9 +188,7 @@ def readers() -> dict[str, tuple[Callable[[], Reader], dict[str, str]]]:
     }
 
 
-def storm(
-    name: str, read: Reader, url: str, values: list[NDArray[np.uint16]], reads: int, seed: int
-) -> Row:
+def storm(name: str, read: Reader, url: str, values: list[NDArray[np.uint16]], reads: int, seed: int) -> Row:
     """Read so many windows and compare every pixel."""
     row, lock = Row(name, reads), threading.Lock()
 
@@ -230,7 +237,8 @@ def both(name: str, served: Any, values: Any, reads: int, seed: int, rate: float
 def table(rows: list[Row]) -> str:
     """Return the rows as Markdown."""
     lines = [
-        "| reader | reads | right | raised | lost without a word | wrong | seconds | without faults | ratio | requests |",
+        "| reader | reads | right | raised | lost without a word | wrong | seconds | without faults "
+        "| ratio | requests |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [

@@ -127,7 +127,9 @@ class Store:
             return await _send(writer, "403 Forbidden", b"")
         if not file.is_relative_to(self.root) or not file.is_file():
             return await _send(writer, "404 Not Found", b"")
-        content = self.files.setdefault(file, file.read_bytes()) if file not in self.files else self.files[file]
+        content = (
+            self.files.setdefault(file, file.read_bytes()) if file not in self.files else self.files[file]
+        )
         found = _RANGE.match(headers.get("range", ""))
         start = int(found[1]) if found else 0
         stop = min(int(found[2]) + 1, len(content)) if found and found[2] else len(content)
@@ -135,7 +137,7 @@ class Store:
         kind = self._kind(parts.path.lstrip("/"), start)
         self.stats[kind or "good"] += 1
         if method == "HEAD":
-            more = f"Content-Length: {len(content)}\r\nAccept-Ranges: bytes\r\nETag: \"1\"\r\n"
+            more = f'Content-Length: {len(content)}\r\nAccept-Ranges: bytes\r\nETag: "1"\r\n'
             writer.write(f"HTTP/1.1 {kind if kind in STATUSES else '200'} -\r\n{more}\r\n".encode())
             await writer.drain()
             return True
@@ -154,7 +156,7 @@ class Store:
         draw = random.Random(f"{rules.seed}/{name}/{start}/{count}")
         return draw.choice(rules.kinds) if draw.random() < rules.rate else ""
 
-    async def _spoilt(
+    async def _spoilt(  # noqa: C901 - one branch per kind
         self, writer: asyncio.StreamWriter, kind: str, content: bytes, start: int, stop: int, ranged: bool
     ) -> bool:
         body, draw = content[start:stop], random.Random(f"{self.rules.seed}{start}{self.stats['requests']}")
@@ -168,7 +170,12 @@ class Store:
             await asyncio.sleep(self.rules.stall)
             return False
         if kind == "html":
-            return await _send(writer, "200 OK", b"<!DOCTYPE html><p>Please log in" + b" " * 500, "Content-Type: text/html\r\n")
+            return await _send(
+                writer,
+                "200 OK",
+                b"<!DOCTYPE html><p>Please log in" + b" " * 500,
+                "Content-Type: text/html\r\n",
+            )
         if kind == "whole" or not ranged:
             return await _send(writer, "200 OK", content, 'ETag: "1"\r\n')
         if kind == "short":

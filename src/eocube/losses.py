@@ -78,7 +78,8 @@ class Losses:
 
     def __repr__(self) -> str:
         lines = [
-            f"  {record['item']}: {', '.join(record['assets'])} in {len(record['windows'])} windows: {record['why']}"
+            f"  {record['item']}: {', '.join(record['assets'])} in {len(record['windows'])} windows: "
+            f"{record['why']}"
             for record in self.granules()
         ]
         return "\n".join([f"<eocube.Losses: {len(lines)} granules, {self.windows} windows read>", *lines])

@@ -55,8 +55,14 @@ def read_codes(plan: Plan, window: Window, losses: list[Loss] | None = None) -> 
     geobox = plan.grid[top:bottom, left:right]
     groups = _touching(plan, shapely.box(*geobox.extent.boundingbox.bbox))
     lost = _Lost(plan, window, [] if losses is None else losses)
-    keep = None if plan.mask is None else _kept(plan, geobox, groups, lost)
-    return _mosaic(plan, lost.without(groups), plan.bands, geobox, keep, lost)
+    while True:
+        groups = lost.without(groups)
+        keep = None if plan.mask is None else _kept(plan, geobox, groups, lost)
+        known = len(lost.ids)
+        codes = _mosaic(plan, lost.without(groups), plan.bands, geobox, keep, lost)
+        if plan.mask is None or len(lost.ids) == known:
+            return codes
+        # The mask was made with a granule that is lost now: once more, as if it were not there.
 
 
 class _Lost:
@@ -65,11 +71,17 @@ class _Lost:
     def __init__(self, plan: Plan, window: Window, found: list[Loss]) -> None:
         self.window, self.found = window, found
         self.skip = plan.on_error == "skip"
-        self.scenes = {granule.id: scene.id for scene in plan.scenes for granule in scene.granules} if self.skip else {}
+        scenes = plan.scenes if self.skip else ()
+        self.scenes = {granule.id: scene.id for scene in scenes for granule in scene.granules}
         self.ids: set[str] = set()
 
     def load(
-        self, loader: Loader, granules: Sequence[Granule | None], sources: list[Source], geobox: GeoBox, looks: list[Bools]
+        self,
+        loader: Loader,
+        granules: Sequence[Granule | None],
+        sources: list[Source],
+        geobox: GeoBox,
+        looks: list[Bools],
     ) -> NDArray[Any]:
         """Return digital numbers (source, y, x); no data for granules of which a file cannot be read."""
         if not self.skip:
@@ -109,7 +121,8 @@ def _kept(plan: Plan, geobox: GeoBox, groups: list[list[Granule]], lost: _Lost) 
     lattice = lattice_around(geobox, need.resolution, need.reach, plan.mask_crs)
     box = shapely.box(*lattice.extent.to_crs(crs_of(plan.grid), resolution=20_000).boundingbox.bbox)
     # A Scene without data in the window itself needs no mask.
-    seen = [around if own else [] for own, around in zip(groups, _touching(plan, box), strict=True)]
+    near = lost.without(_touching(plan, box))
+    seen = [around if own else [] for own, around in zip(groups, near, strict=True)]
     coding = plan.coding_of(need.bands, "float32")
     codes = _mosaic(plan, seen, need.bands, lattice, None, lost)
     place = _Place(lattice, geobox)

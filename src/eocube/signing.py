@@ -266,7 +266,10 @@ def _token(place: tuple[str, str]) -> _Token:
     now = time.monotonic()
     try:
         found = requests.get(
-            f"{settings.sas_url}/{place[0]}/{place[1]}", headers=headers, timeout=(10, 20), allow_redirects=False
+            f"{settings.sas_url}/{place[0]}/{place[1]}",
+            headers=headers,
+            timeout=(10, 20),
+            allow_redirects=False,
         )
     except requests.RequestException as error:
         raise Fault(f"the token endpoint does not answer ({type(error).__name__})") from None

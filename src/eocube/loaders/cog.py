@@ -53,12 +53,13 @@ class CogLoader:
 
     def __call__(self, sources: Sequence[Source], geobox: GeoBox, wanted: Looks = None) -> NDArray[Any]:
         """Return digital numbers (source, y, x); see :class:`eocube.loaders.Loader`."""
-        for _ in range(len(sources)):
+        for _ in range(len(sources) + 2):
             try:
                 return self._load(sources, geobox, wanted)
             except _Stale as stale:
-                forget(stale.source.href)
-        return self._load(sources, geobox, wanted)
+                changed = stale.source
+                forget(changed.href)
+        raise read_error(changed, Changed())
 
     def describe(self, sources: Sequence[Source]) -> str:
         """Say, as far as hrefs tell, which files this loader reads and which it leaves."""
@@ -173,7 +174,11 @@ class _Job:
     def changed(self) -> Exception:
         """Return what is to be raised when the file is not the one of the header."""
         forget(self.source.href)
-        return _Stale(self.source) if self.header.kept else read_error(self.source, Changed())
+        try:
+            stale = self.header.kept or not still_so(self.source, self.header)
+        except (Unreadable, Broken) as error:
+            return read_error(self.source, error)
+        return _Stale(self.source) if stale else read_error(self.source, Changed())
 
     def place(self, block: Block) -> tuple[int, int]:
         """Return where a block lies in the file; checked."""

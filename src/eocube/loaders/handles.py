@@ -80,7 +80,7 @@ class Remote(MultiByteRangeResourceContainer):  # type: ignore[misc]
     def levels(self) -> tuple[Level, ...]:
         """What the first bytes say of the blocks; nothing for a file of another kind."""
 
-        def beyond(start: int, stop: int) -> bytes:
+        def beyond(*_: int) -> bytes:
             raise Foreign("beyond the first bytes")
 
         try:
@@ -139,7 +139,7 @@ class Remote(MultiByteRangeResourceContainer):  # type: ignore[misc]
                 parts[index] = bytes(data[start - first : stop - first])
         return parts
 
-    def open(self, path: str, mode: str = "r", **_: Any) -> _Handle:
+    def open(self, path: str, mode: str = "r", **_: Any) -> _Handle:  # noqa: ARG002 - as GDAL asks
         """Open it."""
         return _Handle(self)
 
@@ -147,22 +147,22 @@ class Remote(MultiByteRangeResourceContainer):  # type: ignore[misc]
         """Whether a path is the file."""
         return path.endswith(os.path.basename(self.file.path))  # noqa: PTH119
 
-    def isdir(self, path: str) -> bool:
+    def isdir(self, path: str) -> bool:  # noqa: ARG002 - as GDAL asks
         """Whether a path is a folder: none is."""
         return False
 
-    def ls(self, path: str) -> list[str]:
+    def ls(self, path: str) -> list[str]:  # noqa: ARG002 - as GDAL asks
         """List a folder: nothing is beside the file."""
         return []
 
-    def mtime(self, path: str) -> int:
+    def mtime(self, path: str) -> int:  # noqa: ARG002 - as GDAL asks
         """Return no time: it is opened once."""
         return 0
 
-    def rm(self, path: str) -> None:
+    def rm(self, path: str) -> None:  # noqa: ARG002 - as GDAL asks
         """Do nothing: it is only read."""
 
-    def size(self, path: str) -> int:
+    def size(self, path: str) -> int:  # noqa: ARG002 - as GDAL asks
         """Return its bytes."""
         return self.nbytes
 

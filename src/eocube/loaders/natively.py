@@ -23,7 +23,9 @@ _HOPELESS = ("not recognized as", "not exist", "No such file", "driver")
 
 def remote(href: str) -> bool:
     """Whether GDAL would fetch a file from a server."""
-    return ("://" in href and not href.startswith("file:")) or href.startswith(("/vsicurl", "/vsis3", "/vsiaz"))
+    return ("://" in href and not href.startswith("file:")) or href.startswith(
+        ("/vsicurl", "/vsis3", "/vsiaz")
+    )
 
 
 def access(href: str, signer: str) -> tuple[str, dict[str, str]]:

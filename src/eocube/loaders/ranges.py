@@ -166,8 +166,9 @@ class RemoteFile:
                     raise Unreadable(why)
 
     def _tried(self, start: int, stop: int, count: int, last: Fault) -> tuple[memoryview, Version]:
-        # Only a plain answer shows its headers, of which Retry-After is wanted.
-        link = self.door.link() if last.status in (429, 503) else None
+        # Only a plain answer shows its headers (Retry-After), and its status whatever comes with it.
+        hidden = last.status in (429, 503) or "utf-8" in str(last)
+        link = self.door.link() if hidden else None
         if link is not None:
             data, meta = plain_get(*link, start, stop, max(1.0, min(self.clock.left(), 30.0)))
         else:

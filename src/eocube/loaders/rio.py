@@ -113,18 +113,20 @@ class RioLoader:
         # Raised out here: rasterio's error as its context could not be sent from a worker.
         raise failure
 
-    def _natively(
-        self, name: str, options: dict[str, str], source: Source, geobox: GeoBox
-    ) -> NDArray[Any]:
+    def _natively(self, name: str, options: dict[str, str], source: Source, geobox: GeoBox) -> NDArray[Any]:
         """Read a file that GDAL finds itself."""
         drivers = None if self.drivers is None else list(self.drivers)
-        with rasterio.Env(**GDAL, **options), rasterio.DatasetReader(name, driver=drivers, sharing=False) as file:
+        with (
+            rasterio.Env(**GDAL, **options),
+            rasterio.DatasetReader(name, driver=drivers, sharing=False) as file,
+        ):
             return _read_from(file, source, geobox)
 
     def _fetched(self, place: RemoteFile, source: Source, geobox: GeoBox) -> NDArray[Any]:
         """Read a file whose bytes we fetch; once more where they were damaged on the way."""
         key = unsigned(source.href)
         before: dict[tuple[int, int], int] = {}
+        changes = 0
         failure: Exception = read_error(source, "each time it is read, it is another")
         for _ in range(WRONG):
             try:
@@ -137,7 +139,8 @@ class RioLoader:
             forget_front(key)
             if found is not None:
                 continue  # its first bytes were others when they were read again
-            if file.failure is not None and not (file.kept and isinstance(file.failure, Changed)):
+            changes += isinstance(file.failure, Changed)
+            if file.failure is not None and (changes > 2 or not isinstance(file.failure, Changed)):
                 break
             if file.failure is None and all(before.get(part) == value for part, value in file.sums.items()):
                 break  # the same bytes again: it is the file that is damaged
@@ -165,7 +168,6 @@ class RioLoader:
         if remote.failure is not None:
             failure = read_error(source, _blamed(remote))
         return None, failure
-
 
     def _driver(self, remote: Remote) -> str | None:
         """Tell the driver from the first bytes; only those that are allowed."""
@@ -201,8 +203,11 @@ def _read_from(file: rasterio.DatasetReader, source: Source, geobox: GeoBox) -> 
 
 def _grid_of(file: rasterio.DatasetReader, source: Source) -> GeoBox:
     if file.crs is not None:
-        return GeoBox(file.shape, file.transform, file.crs.to_wkt() if file.crs.to_epsg() is None else
-                      f"EPSG:{file.crs.to_epsg()}")
+        return GeoBox(
+            file.shape,
+            file.transform,
+            file.crs.to_wkt() if file.crs.to_epsg() is None else f"EPSG:{file.crs.to_epsg()}",
+        )
     if source.grid is not None and tuple(source.grid.shape) == file.shape:
         return source.grid
     raise read_error(source, "it has no CRS, and its Item does not state one that fits.")

@@ -76,7 +76,9 @@ def _opened(source: Source) -> Iterator[str]:
         return
     try:
         remote = Remote(place, unsigned(source.href))
-        with rasterio.open(f"{uuid4().hex}/{place.path.rpartition('/')[2]}", opener=remote, driver="GTiff") as file:
+        with rasterio.open(
+            f"{uuid4().hex}/{place.path.rpartition('/')[2]}", opener=remote, driver="GTiff"
+        ) as file:
             yield file.name
         if remote.failure is not None:
             raise remote.failure
