@@ -242,8 +242,8 @@ def table(rows: list[Row]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {r.name} | {r.reads} | {r.right} | {r.raised} | {r.lost} | {r.wrong} | {r.seconds:.1f} | {r.calm:.1f} "
-        f"| {r.seconds / max(r.calm, 1e-9):.2f} | {r.requests} |"
+        f"| {r.name} | {r.reads} | {r.right} | {r.raised} | {r.lost} | {r.wrong} | {r.seconds:.1f} "
+        f"| {r.calm:.1f} | {r.seconds / max(r.calm, 1e-9):.2f} | {r.requests} |"
         for r in rows
     ]
     return "\n".join(lines) + "\n"

@@ -159,7 +159,7 @@ class Remote(MultiByteRangeResourceContainer):  # type: ignore[misc]
         """Return no time: it is opened once."""
         return 0
 
-    def rm(self, path: str) -> None:  # noqa: ARG002 - as GDAL asks
+    def rm(self, path: str) -> None:
         """Do nothing: it is only read."""
 
     def size(self, path: str) -> int:  # noqa: ARG002 - as GDAL asks
