@@ -33,6 +33,7 @@ _WHERE = {
     "composite": "composites",
     "grid_for": "grids",
     "load": "cubes",
+    "lost": "ledgers",
     "mask": "masks",
     "ndvi": "indices",
     "plan": "plans",
@@ -66,6 +67,7 @@ __all__ = [
     "errors",
     "grid_for",
     "load",
+    "lost",
     "mask",
     "ndvi",
     "plan",
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError
     from .grids import grid_for
     from .indices import ndvi
+    from .ledgers import lost
     from .masks import SCLMask, mask
     from .pixels import Pixels
     from .plans import Plan, plan

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from .errors import ItemsError
 from .sentinel2 import BANDS
+from .signing import check_signer
 
 OffsetRule = Literal["auto", "baseline", "boa_flag", "metadata"]
 
@@ -38,8 +39,12 @@ class Catalog:
         harmonised). ``boa_flag``: as ``baseline``, unless ``earthsearch:boa_offset_applied`` says
         that it has been applied (Earth Search v1). ``metadata``: the offset of ``raster:bands`` or
         ``bands``, or as ``baseline`` where they state none.
-    signer : {"", "planetary-computer"}
-        How hrefs are signed when a file is opened.
+    signer : str
+        How hrefs are signed when a file is opened, by the process that opens it. ``""``: not.
+        ``"planetary-computer"``: by its tokens, renewed before they expire. ``"basic"``: user and
+        password of the host in ``.netrc``. ``"headers"``: what ``EOCUBE_HTTP_HEADERS`` says of the
+        host. ``"s3:anonymous"``, ``"s3:requester-pays,region=eu-central-1"``, ``"s3:endpoint=..."``:
+        options of S3; keys come from the environment, as they do for ``""``.
     """
 
     name: str
@@ -47,7 +52,10 @@ class Catalog:
     collection: str = ""
     assets: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     offsets: OffsetRule = "auto"
-    signer: Literal["", "planetary-computer"] = ""
+    signer: str = ""
+
+    def __post_init__(self) -> None:
+        check_signer(self.signer)
 
     def at(self, url: str) -> Catalog:
         """Return the same catalog at another place: a mirror, a local copy."""

@@ -12,7 +12,8 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
 from .errors import InputError
-from .lazy import codes_of, decoded
+from .lazy import codes_of, decoded, token_of
+from .ledgers import ATTRIBUTE
 from .loaders.base import Loader, Resampling
 from .plans import DType, Plan, plan
 from .sentinel2 import BANDS, SCL_CLASSES
@@ -31,6 +32,7 @@ def load(
     chunk: int | None = None,
     memory: int | str = "2GB",
     on_missing: str = "raise",
+    on_error: str = "raise",
     loader: str | Loader = "cog",
 ) -> xr.DataArray:
     """Make a lazy cube of a plan, or of Items as :func:`eocube.plan` takes them.
@@ -39,7 +41,7 @@ def load(
     ----------
     what : Plan or Items
         With a Plan, nothing else is given.
-    grid, bands, mask, dtype, resampling, chunk, memory, on_missing, loader
+    grid, bands, mask, dtype, resampling, chunk, memory, on_missing, on_error, loader
         See :func:`eocube.plan`.
 
     Returns
@@ -55,7 +57,8 @@ def load(
     Raises
     ------
     InputError
-        As :func:`eocube.plan`. When it is computed: ``ReadError`` names the Item, asset and file.
+        As :func:`eocube.plan`. When it is computed: ``ReadError`` names the Item, asset and file;
+        with ``on_error="skip"`` a ``LossWarning`` does, and :func:`eocube.lost` lists all.
 
     Examples
     --------
@@ -67,15 +70,15 @@ def load(
     ('time', 'band', 'y', 'x')
     """
     if isinstance(what, Plan):
-        given = (grid, bands, mask, dtype, resampling, chunk, memory, on_missing, loader)
-        if given != (None, None, None, "float32", "auto", None, "2GB", "raise", "cog"):
+        given = (grid, bands, mask, dtype, resampling, chunk, memory, on_missing, on_error, loader)
+        if given != (None, None, None, "float32", "auto", None, "2GB", "raise", "raise", "cog"):
             raise InputError("load(plan) takes nothing else: the plan holds the grid, bands, mask and all.")
         return _cube(what)
     if grid is None or bands is None:
         raise InputError("load(items, ...) needs a grid and bands: load(items, grid, bands=['red']).")
     made = plan(
         what, grid, bands=bands, mask=mask, dtype=dtype, resampling=resampling, chunk=chunk,
-        memory=memory, on_missing=on_missing, loader=loader,  # type: ignore[arg-type]
+        memory=memory, on_missing=on_missing, on_error=on_error, loader=loader,  # type: ignore[arg-type]
     )  # fmt: skip
     return _cube(made)
 
@@ -128,4 +131,6 @@ def _attributes(made: Plan) -> dict[str, Any]:
         found["left_out"] = list(made.twins)
     if made.skipped:
         found["skipped"] = list(made.skipped)
+    if made.on_error == "skip":
+        found |= {"on_error": "skip", ATTRIBUTE: token_of(made)}
     return found

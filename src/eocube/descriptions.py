@@ -45,6 +45,8 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
         found.append(("left out", f"reprocessed twins: {shorten(plan.twins, 3)}"))
     if plan.skipped:
         found.append(("skipped", f"missing assets: {shorten(plan.skipped, 3)}"))
+    if plan.on_error == "skip":
+        found.append(("on error", "a granule that cannot be read is no data there, and listed"))
     return found
 
 

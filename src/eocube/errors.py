@@ -114,6 +114,10 @@ class EocubeWarning(UserWarning):
     """Something a user should know, though the work goes on."""
 
 
+class LossWarning(EocubeWarning):
+    """A file could not be read, and it was asked to go on without it."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
     close = get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.5)

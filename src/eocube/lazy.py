@@ -20,7 +20,9 @@ from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
 from .codes import Coding
+from .ledgers import record
 from .loaders.crews import limit
+from .losses import Loss, Window
 from .plans import Plan
 from .reading import read_codes
 
@@ -30,7 +32,7 @@ _CODES, _VALUES, _PLAN = "eocube-codes-", "eocube-values-", "eocube-plan-"
 def codes_of(plan: Plan, chunk: int) -> da.Array:
     """Build the graph: the plan is one shared key, a task holds its window and nothing else."""
     rows, columns = plan.cut(chunk)
-    token = tokenize(plan, plan.mask, plan.loader)
+    token = token_of(plan)
     name, table = f"{_CODES}{token}-{chunk}", f"{_PLAN}{token}"
     windows = BlockwiseDepDict(
         {
@@ -41,27 +43,38 @@ def codes_of(plan: Plan, chunk: int) -> da.Array:
         numblocks=(1, 1, len(rows), len(columns)),
     )
     layer = blockwise(
-        _read, name, "tbyx", table, "", windows, "tbyx", numblocks={table: ()}, concatenate=True
+        read_window, name, "tbyx", table, "", windows, "tbyx", numblocks={table: ()}, concatenate=True
     )
-    layers = {name: layer, table: MaterializedLayer({(table,): _Shared(plan)})}
+    layers = {name: layer, table: MaterializedLayer({(table,): Shared(plan, token)})}
     graph = HighLevelGraph(layers, {name: {table}, table: set()})
     chunks = ((len(plan.scenes),), (len(plan.bands),), rows, columns)
     return da.Array(graph, name, chunks, dtype=np.uint8 if plan.bands == ("scl",) else np.uint16)
 
 
-class _Shared:
+class Shared:
     """Keeps Dask from looking into the plan for keys."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, token: str) -> None:
+        self.plan, self.token = plan, token
 
     def __reduce__(self) -> Any:
-        return _Shared, (self.plan,)
+        return Shared, (self.plan, self.token)
 
 
-def _read(shared: _Shared, window: tuple[int, int, int, int]) -> NDArray[Any]:
+def token_of(plan: Plan) -> str:
+    """Return what names the blocks of a plan, and what was lost of them."""
+    return str(tokenize(plan, plan.mask, plan.loader))
+
+
+def read_window(shared: Shared, window: Window, look: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+    """Read one window in a task; see :func:`eocube.reading.read_codes`."""
     limit(_threads())
-    return read_codes(shared.plan, window)
+    if shared.plan.on_error == "raise":
+        return read_codes(shared.plan, window, look)
+    losses: list[Loss] = []
+    codes = read_codes(shared.plan, window, look, losses)
+    record(shared.token, window, tuple(losses))
+    return codes
 
 
 def _threads() -> int:
@@ -103,7 +116,7 @@ def codes_under(values: Any) -> tuple[da.Array, Coding] | None:
 def _plan_in(layers: Any, names: Any) -> Plan | None:
     for name in names:
         shared = layers[name].get((name,)) if name.startswith(_PLAN) else None
-        if isinstance(shared, _Shared):
+        if isinstance(shared, Shared):
             return shared.plan
     return None
 

@@ -79,6 +79,8 @@ class Plan:
         Where each granule of each scene may have data, in the grid's CRS.
     twins, skipped : tuple of str
         Items left out: reprocessed twins; missing assets, when that was asked for.
+    on_error : {"raise", "skip"}
+        What is done about a file that cannot be read.
     """
 
     scenes: tuple[Scene, ...] = field(repr=False)
@@ -95,6 +97,7 @@ class Plan:
     outlines: tuple[tuple[BaseGeometry, ...], ...] = field(repr=False)
     twins: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    on_error: Literal["raise", "skip"] = "raise"
 
     @property
     def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -202,6 +205,7 @@ class Plan:
             [(g.id, sorted(s.href for s in g.sources.values()), sorted(g.offsets.items())) for g in granules],
             (str(self.grid.crs), tuple(self.grid.affine), tuple(self.grid.shape)),
             (self.bands, self.chunk, self.chunk_reduced, self.dtype, self.resampling, self.skipped),
+            self.on_error,
         )
 
 
@@ -216,6 +220,7 @@ def plan(
     chunk: int | None = None,
     memory: int | str = "2GB",
     on_missing: Literal["raise", "skip"] = "raise",
+    on_error: Literal["raise", "skip"] = "raise",
     loader: str | Loader = "cog",
 ) -> Plan:
     """Plan a cube: which files, on which grid, masked how, in which blocks, at what cost.
@@ -246,6 +251,9 @@ def plan(
         What a task may take at most: bytes, or ``"2GB"``.
     on_missing : {"raise", "skip"}
         An Item that lacks an asset is an error, or left out and listed in ``skipped``.
+    on_error : {"raise", "skip"}
+        A file that cannot be read, when patience has ended, is an error; or its granule is no data
+        in the windows concerned, and :func:`eocube.lost` and what is written list it.
     loader : str or Loader
         ``"cog"`` (eocube's own block reader, and rasterio for what it cannot read), ``"rio"``
         (rasterio for all), ``"stackstac"``, or an object of your own.
@@ -277,6 +285,7 @@ def plan(
     _check_choice("dtype", dtype, ("float32", "uint16"))
     _check_choice("resampling", resampling, RESAMPLINGS)
     _check_choice("on_missing", on_missing, ("raise", "skip"))
+    _check_choice("on_error", on_error, ("raise", "skip"))
     limit = as_bytes(memory)
     reader = loader_named(loader)
     table = _scene_table(items, names, wanted, grid, on_missing == "skip")
@@ -284,7 +293,7 @@ def plan(
     size = _chunk(chunk, grid)
     made = Plan(
         scenes, grid, names, wanted, size or 1024, size or 1024, dtype, resampling, reader, limit,
-        _mask_crs(grid, table), outlines, table.twins, table.skipped,
+        _mask_crs(grid, table), outlines, table.twins, table.skipped, on_error,
     )  # fmt: skip
     sized = _sized(made, fixed=size is not None)
     sized.coding  # noqa: B018  (scales that do not fit together are refused here)

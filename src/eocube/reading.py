@@ -20,7 +20,9 @@ from scipy.ndimage import maximum_filter
 
 from .codes import Coding
 from .grids import crs_of, lattice_around, pixel_coordinates
-from .loaders.base import Source
+from .loaders.base import Loader, Source
+from .loaders.gathering import gather
+from .losses import Loss, Window
 from .masks.algebra import apply
 from .pixels import Pixels
 from .sentinel2 import BANDS
@@ -38,7 +40,7 @@ _NOTHING = Source("", dtype="uint8")
 
 
 def read_codes(
-    plan: Plan, window: tuple[int, int, int, int], look: Bools | None = None
+    plan: Plan, window: Window, look: Bools | None = None, losses: list[Loss] | None = None
 ) -> NDArray[Any]:
     """Read, mosaic and mask one window of a plan's cube.
 
@@ -49,6 +51,9 @@ def read_codes(
         First and one past last row, first and one past last column of the plan's grid.
     look : bool array (y, x), optional
         Pixels that will be looked at; the others are 0, and what lies under them alone is not read.
+    losses : list of Loss, optional
+        Where to put what could not be read, for a plan with ``on_error="skip"``. A granule of
+        which a file cannot be read is no data in the window, in all bands.
 
     Returns
     -------
@@ -57,26 +62,76 @@ def read_codes(
     """
     top, bottom, left, right = window
     geobox = plan.grid[top:bottom, left:right]
-    groups = plan.touching(shapely.box(*geobox.extent.boundingbox.bbox))
-    keep = None if look is None else [look for _ in groups]
-    if plan.mask is not None:
-        keep = _kept(plan, geobox, groups, look)
-    return _mosaic(plan, groups, plan.bands, geobox, keep)
+    groups: Groups = plan.touching(shapely.box(*geobox.extent.boundingbox.bbox))
+    lost = _Lost(plan, window, [] if losses is None else losses)
+    while True:
+        groups = lost.without(groups)
+        keep = None if look is None else [look for _ in groups]
+        if plan.mask is not None:
+            keep = _kept(plan, geobox, groups, look, lost)
+        known = len(lost.ids)
+        codes = _mosaic(plan, lost.without(groups), plan.bands, geobox, keep, lost)
+        if plan.mask is None or len(lost.ids) == known:
+            return codes
+        # The mask was made with a granule that is lost now: once more, as if it were not there.
 
 
-def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None) -> list[Bools]:
+class _Lost:
+    """What cannot be read of a window."""
+
+    def __init__(self, plan: Plan, window: Window, found: list[Loss]) -> None:
+        self.window, self.found = window, found
+        self.skip = plan.on_error == "skip"
+        scenes = plan.scenes if self.skip else ()
+        self.scenes = {granule.id: scene.id for scene in scenes for granule in scene.granules}
+        self.ids: set[str] = set()
+
+    def load(
+        self,
+        loader: Loader,
+        granules: Sequence[Granule | None],
+        sources: list[Source],
+        geobox: GeoBox,
+        looks: list[Bools],
+    ) -> NDArray[Any]:
+        """Return digital numbers (source, y, x); no data for granules of which a file cannot be read."""
+        if not self.skip:
+            return loader(sources, geobox, looks)
+        numbers, failures = gather(loader, sources, geobox, looks)
+        bands = len(sources) // len(granules)
+        for index, error in failures.items():
+            source, granule = sources[index], granules[index // bands]
+            assert granule is not None
+            self.ids.add(granule.id)
+            why = str(error).partition(error.href + ": ")[2] or str(error)
+            self.found.append(
+                Loss(source.item, source.asset, error.href, self.scenes[granule.id], self.window, why)
+            )
+            for band in range(index // bands * bands, (index // bands + 1) * bands):
+                numbers[band] = sources[band].nodata
+        return numbers
+
+    def without(self, groups: Groups) -> Groups:
+        """Return the granules of each Scene that are not lost: no mask may be missing under a value."""
+        if not self.ids:
+            return groups
+        return [tuple(granule for granule in own if granule.id not in self.ids) for own in groups]
+
+
+def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None, lost: _Lost) -> list[Bools]:
     """Return for each Scene bool (y, x), True where the mask leaves a pixel that is looked at."""
     need = plan.need
     assert need is not None
     lattice = lattice_around(geobox, need.resolution, need.reach, plan.mask_crs)
     box = shapely.box(*lattice.extent.to_crs(crs_of(plan.grid), resolution=20_000).boundingbox.bbox)
     # A Scene without data in the window itself needs no mask.
-    seen = [around if own else () for own, around in zip(groups, plan.touching(box), strict=True)]
+    near = lost.without(plan.touching(box))
+    seen = [around if own else () for own, around in zip(groups, near, strict=True)]
     coding = plan.coding_of(need.bands, "float32")
     place = _Place(lattice, geobox)
     nothing = np.zeros(geobox.shape, dtype=bool)
     around = None if look is None else [place.under(look, need.reach / need.resolution)] * len(seen)
-    codes = _mosaic(plan, seen, need.bands, lattice, around)
+    codes = _mosaic(plan, seen, need.bands, lattice, around, lost)
     kept = []
     for scene, granules, own in zip(plan.scenes, seen, codes, strict=True):
         if granules:
@@ -134,6 +189,7 @@ def _mosaic(
     bands: tuple[str, ...],
     geobox: GeoBox,
     keep: list[Bools] | None,
+    lost: _Lost,
 ) -> NDArray[Any]:
     """Return codes (time, band, y, x): of each Scene's granules the first valid one, where kept.
 
@@ -148,7 +204,7 @@ def _mosaic(
         firsts = [group[place] if len(group) > place else None for group in groups]
         if not any(g is not None and r.any() for g, r in zip(firsts, left, strict=True)):
             continue
-        numbers = _wide_enough(_load(plan, firsts, bands, geobox, left), firsts, bands, coding)
+        numbers = _wide_enough(_load(plan, firsts, bands, geobox, left, lost), firsts, bands, coding)
         for index, granule in enumerate(firsts):
             if granule is None or not left[index].any():
                 _blank(numbers[index], bands)
@@ -166,6 +222,7 @@ def _load(
     bands: tuple[str, ...],
     geobox: GeoBox,
     wanted: list[Bools],
+    lost: _Lost,
 ) -> NDArray[Any]:
     """Return digital numbers (time, band, y, x) of one granule per Scene."""
     sources, looks, nothing = [], [], np.zeros(geobox.shape, dtype=bool)
@@ -174,7 +231,7 @@ def _load(
             source = _NOTHING if granule is None else granule.sources[band]
             sources.append(_resampled(source, plan.resampling))
             looks.append(nothing if granule is None else wants)
-    numbers = plan.loader(sources, geobox, looks)
+    numbers = lost.load(plan.loader, granules, sources, geobox, looks)
     return numbers.reshape(len(granules), len(bands), *geobox.shape)
 
 

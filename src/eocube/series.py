@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import BandError, EocubeWarning, InputError, did_you_mean, shorten
 from .fields import Fields, fields_of
+from .lazy import Shared, read_window, token_of
 from .moments import Moments
 from .planes import CHUNK, Plane, plane_of
 from .plans import Plan
@@ -113,7 +115,10 @@ def timeseries(
     pieces = lazy_pieces(plane, jobs_for(shapes, plane.chunks), how)
     result = _result(pieces, shapes, len(bands), plane, how)
     _warn(result.pop("sizes"), fields, weights)
-    return (_dataset if form == "dataset" else _table)(result, fields, plane, bands)
+    made = (_dataset if form == "dataset" else _table)(result, fields, plane, bands)
+    if isinstance(source, Plan) and source.on_error == "skip":
+        made.attrs[ATTRIBUTE] = token_of(source)
+    return made
 
 
 def _result(
@@ -150,7 +155,7 @@ def lazy_pieces(plane: Plane, jobs: list[Job], how: How) -> da.Array | None:
     name = f"eocube-series-{uuid4().hex}"
     layer: dict[Any, Any] = {}
     if isinstance(plane.source, Plan):
-        layer[name + "-plan",] = Shared(plane.source)
+        layer[name + "-plan",] = Shared(plane.source, token_of(plane.source))
         for number, job in enumerate(jobs):
             layer[name, number] = (_read, (name + "-plan",), plane.times, how, job)
         graph = HighLevelGraph({name: layer}, {name: set()})
@@ -167,18 +172,8 @@ def lazy_pieces(plane: Plane, jobs: list[Job], how: How) -> da.Array | None:
 _BOX = np.empty(0, dtype=object)
 
 
-class Shared:
-    """Keeps Dask from looking into a plan for keys."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
-    def __reduce__(self) -> Any:
-        return Shared, (self.plan,)
-
-
 def _read(shared: Shared, times: NDArray[Any], how: How, job: Job) -> NDArray[Any]:
-    return of_plan(shared.plan, times, how, job)
+    return of_plan(shared.plan, times, how, job, partial(read_window, shared))
 
 
 def _one_block_deep(cube: xr.DataArray) -> da.Array:

@@ -11,9 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .errors import InputError
+from .losses import Window
 from .moments import Moments, median_of, moments_of
 from .plans import Plan
-from .reading import read_codes
 from .zones import Weights, Zones, zones_in
 
 Index = Callable[[xr.DataArray], xr.DataArray]
@@ -120,13 +120,17 @@ class Piece:
 
 
 _NOTHING = Piece(np.zeros(0, dtype=np.intp), np.zeros(0), None, {}, {})
+Read = Callable[[Window, NDArray[np.bool_]], NDArray[Any]]
 _Taken = tuple[NDArray[np.bool_], NDArray[np.floating[Any]]]
 """Which dates have a clear pixel, and the values (clear date, band, pixel)."""
 _Take = Callable[[NDArray[np.intp]], _Taken]
 
 
-def of_plan(plan: Plan, times: NDArray[Any], how: How, job: Job) -> NDArray[Any]:
-    """Read one chunk of a plan: only the rows and columns of its fields, only the pixels under them."""
+def of_plan(plan: Plan, times: NDArray[Any], how: How, job: Job, read: Read) -> NDArray[Any]:
+    """Read one chunk of a plan: only the rows and columns of its fields, only the pixels under them.
+
+    ``read`` gives the codes of a window of the plan, and is told which pixels are looked at.
+    """
     zones = zones_in(job.shapes, job.window, how.weights)
     if not len(zones.cells):
         return _boxed(_NOTHING)
@@ -135,7 +139,7 @@ def of_plan(plan: Plan, times: NDArray[Any], how: How, job: Job) -> NDArray[Any]
     y, x, bottom, past = int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
     look = np.zeros((bottom - y, past - x), dtype=bool)
     look[rows - y, columns - x] = True
-    codes = read_codes(plan, (top + y, top + bottom, left + x, left + past), look)
+    codes = read((top + y, top + bottom, left + x, left + past), look)
     del look
     flat = codes.reshape(*codes.shape[:2], -1)
     cells = (rows - y) * (past - x) + columns - x

@@ -161,13 +161,21 @@ def _write(made: Plan, reducer: str, places: list[Path], overwrite: bool, *, ndv
 
 
 def _summary(made: Plan, places: list[Path], seconds: float) -> dict[str, str]:
+    import json
+
     import numpy as np
     import rasterio
 
+    from ..errors import shorten
     from .shows import size_of
 
     total, seen, pixels = 0.0, 0, 0
+    gone: dict[str, str] = {}
     with rasterio.open(places[1]) as file:
+        if said := file.tags().get("losses"):
+            lost = json.loads(said)["granules"]
+            names = shorten((f"{one['item']} ({one['count']} windows: {one['why']})" for one in lost), 3)
+            gone = {"lost": f"{len(lost)} granules in places: {names}" if lost else "nothing"}
         for _, window in file.block_windows(1):
             block = np.nan_to_num(file.read(1, window=window))
             total += float(block.sum())
@@ -181,5 +189,6 @@ def _summary(made: Plan, places: list[Path], seconds: float) -> dict[str, str]:
         "dates": f"{days} ({len(made.scenes)} scenes)",
         "clear": f"{total / pixels / len(made.scenes):.0%} of all observations; "
         f"{1 - seen / pixels:.2%} of the pixels have none",
+        **gone,
         "seconds": f"{seconds:.1f}",
     }

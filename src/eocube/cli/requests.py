@@ -86,7 +86,7 @@ class Request:
     Attributes
     ----------
     query : Query
-    bands, crs, resolution, mask, dilate, dtype, resampling, chunk, memory, on_missing, loader
+    bands, crs, resolution, mask, dilate, dtype, resampling, chunk, memory, on_missing, on_error, loader
         As the options say.
     """
 
@@ -101,6 +101,7 @@ class Request:
     chunk: int | None
     memory: str
     on_missing: Literal["raise", "skip"]
+    on_error: Literal["raise", "skip"]
     loader: str
 
     def plan(self, items: pystac.ItemCollection, bands: str | None = None) -> Plan:
@@ -111,7 +112,7 @@ class Request:
         return plan(
             items, self._grid(items), bands=names, mask=self._mask(), dtype=self.dtype,
             resampling=self.resampling, chunk=self.chunk, memory=self.memory,
-            on_missing=self.on_missing, loader=self.loader,
+            on_missing=self.on_missing, on_error=self.on_error, loader=self.loader,
         )  # fmt: skip
 
     def _grid(self, items: pystac.ItemCollection) -> GeoBox:
@@ -161,6 +162,8 @@ _REQUEST = (
     click.option("--memory", default="2GB", show_default=True, help="What a task may take at most."),
     click.option("--on-missing", type=click.Choice(["raise", "skip"]), default="raise", show_default=True,
                  help="What to do with an Item that lacks an asset."),
+    click.option("--on-error", type=click.Choice(["raise", "skip"]), default="raise", show_default=True,
+                 help="What to do where a file cannot be read; what is skipped is listed."),
     click.option("--loader", default="cog", show_default=True, help="cog, rio or stackstac."),
 )  # fmt: skip
 

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ..errors import ReadError
+from ..retries import WRONG
 from ..signing import unsigned
 from .base import Loader, Source, none_wanted, read_error
 from .blocks import buffer, decode
 from .crews import spread
 from .directories import Broken, Foreign
-from .headers import Header, forget, header, header_later
+from .headers import Header, forget, header, header_later, still_so
 from .ranges import Changed, LocalFile, Unreadable, in_flight, merged, submit, version_of
 from .rio import RioLoader
 from .sampling import cut, parts, rows_of, scales
@@ -56,12 +57,13 @@ class CogLoader:
 
     def __call__(self, sources: Sequence[Source], geobox: GeoBox, wanted: Looks = None) -> NDArray[Any]:
         """Return digital numbers (source, y, x); see :class:`eocube.loaders.Loader`."""
-        for _ in range(len(sources)):
+        for _ in range(len(sources) + 2):
             try:
                 return self._load(sources, geobox, wanted)
             except _Stale as stale:
-                forget(stale.source.href)
-        return self._load(sources, geobox, wanted)
+                changed = stale.source
+                forget(changed.href)
+        raise read_error(changed, Changed())
 
     def describe(self, sources: Sequence[Source]) -> str:
         """Say, as far as hrefs tell, which files this loader reads and which it leaves."""
@@ -146,21 +148,40 @@ class _Job:
 
     def put(self, block: Block, data: Any) -> None:
         """Decode a block to where it belongs."""
-        try:
-            goal = self.target.goal(block)
-            pixels = decode(data, self.level, *self.target.needs(block), goal)
-        except Broken as broken:
-            reason = str(broken)
-        else:
-            if goal is None:
-                self.target.put(block, pixels)
-            with self.lock:
-                self.left -= 1
-                done = not self.left
-            if done:
-                self.end()
-            return
+        for _ in range(WRONG):
+            try:
+                goal = self.target.goal(block)
+                pixels = decode(data, self.level, *self.target.needs(block), goal)
+            except Broken as broken:
+                reason = str(broken)
+            else:
+                if goal is None:
+                    self.target.put(block, pixels)
+                with self.lock:
+                    self.left -= 1
+                    done = not self.left
+                if done:
+                    self.end()
+                return
+            data = self.other(block, data, reason)
         raise self.failure(block, reason)
+
+    def other(self, block: Block, damaged: Any, reason: str) -> Any:
+        """Return the bytes of a damaged block once more, if they are not the same again."""
+        header = self.header
+        failure: Exception = self.failure(block, reason)
+        try:
+            data = header.place.other(*self.place(block), header.version, damaged)
+            if data is not None:
+                return data
+            if not still_so(self.source, header):  # it was the header that was damaged
+                forget(self.source.href)
+                failure = _Stale(self.source)
+        except Changed:
+            failure = self.changed()
+        except (Unreadable, Broken) as error:
+            failure = self.failure(block, f"{reason}; {error}")
+        raise failure
 
     def end(self) -> None:
         """Finish, when all blocks were put."""
@@ -180,7 +201,11 @@ class _Job:
     def changed(self) -> Exception:
         """Return what is to be raised when the file is not the one of the header."""
         forget(self.source.href)
-        return _Stale(self.source) if self.header.kept else read_error(self.source, Changed())
+        try:
+            stale = self.header.kept or not still_so(self.source, self.header)
+        except (Unreadable, Broken) as error:
+            return read_error(self.source, error)
+        return _Stale(self.source) if stale else read_error(self.source, Changed())
 
     def place(self, block: Block) -> tuple[int, int]:
         """Return where a block lies in the file; checked."""

@@ -16,17 +16,23 @@ from urllib.parse import unquote, urlsplit
 
 from obstore.store import AzureStore, HTTPStore, S3Store
 
+from ..signing import headers_for, renew, s3_options, sign, unsigned
 from .directories import Foreign
+from .plainly import direct
 from .ranges import LocalFile, RemoteFile
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./=+:,@ -]+")
-_CLIENT: Any = {"allow_http": True, "timeout": "60s", "connect_timeout": "10s"}
+_SILENCE = (1, 4, 15, 30)
+"""Seconds a server may be silent at the first, second ... try. One that was slow and answered is
+given as much from then on."""
+
+_YES, _NO = ("YES", "TRUE", "ON", "1"), ("NO", "FALSE", "OFF", "0")
 _ONCE: Any = {"max_retries": 0}  # we retry ourselves: short answers too
 _GDAL_AUTH = re.compile("GDAL_HTTP_(HEADER|USERPWD|AUTH|BEARER|COOKIE|UNSAFESSL|PROXY|NETRC|SSL)")
 
 
-def place_of(href: str) -> LocalFile | RemoteFile:
-    """Return where a (signed) href is.
+def place_of(href: str, signer: str = "") -> LocalFile | RemoteFile:
+    """Return where an (unsigned) href is.
 
     Raises
     ------
@@ -42,43 +48,92 @@ def place_of(href: str) -> LocalFile | RemoteFile:
     usual = _PLAIN.fullmatch(path) and not {"", ".", ".."} & set(path.split("/"))
     if not usual or parts.fragment or (_STATE.forked and parts.scheme != "file"):
         raise Foreign("an address only GDAL knows")
-    if parts.scheme in ("http", "https"):
-        return RemoteFile(_http(f"{parts.scheme}://{parts.netloc}/", parts.query), path)
-    if parts.scheme == "s3":
-        return RemoteFile(_s3(parts.netloc), path)
-    if parts.scheme in ("az", "abfs", "abfss"):
-        return RemoteFile(_azure(parts.netloc, parts.query), path)
+    if parts.scheme in ("http", "https", "s3", "az", "abfs", "abfss"):
+        door = StoreDoor(href, signer)
+        door.store()
+        return RemoteFile(door, path)
     if parts.scheme == "file" and not parts.netloc and "%" not in href:
         return LocalFile(parts.path)
     raise Foreign(parts.scheme)
 
 
-def _http(base: str, query: str) -> Any:
+class StoreDoor:
+    """The way to one file: signs for each request."""
+
+    def __init__(self, href: str, signer: str) -> None:
+        self.href, self.signer, self.last = href, signer, ""
+
+    def __repr__(self) -> str:
+        return f"StoreDoor({self.signer!r})"  # no href: it may hold a token
+
+    def __reduce__(self) -> Any:
+        return StoreDoor, (unsigned(self.href), self.signer)
+
+    def store(self, patience: int = 0) -> Any:
+        """Return the store, with a token that is good now."""
+        self.last = signed = sign(self.href, self.signer)
+        parts = urlsplit(signed)
+        level = _STATE.slow.get(parts.netloc, 0) + patience
+        client = _client(_SILENCE[min(level, len(_SILENCE) - 1)])
+        if parts.scheme == "s3":
+            return _s3(parts.netloc, s3_options(self.signer), client)
+        if parts.scheme in ("http", "https"):
+            headers = headers_for(signed, self.signer)
+            return _http(f"{parts.scheme}://{parts.netloc}/", parts.query, headers, client)
+        return _azure(parts.netloc, parts.query, client)
+
+    def worked(self, patience: int, seconds: float) -> None:
+        """Note how long a further try took that worked."""
+        fitting = sum(limit < seconds for limit in _SILENCE[:-1])
+        host = urlsplit(self.href).netloc
+        if patience and fitting > _STATE.slow.get(host, 0):
+            _STATE.slow[host] = fitting
+
+    def link(self) -> tuple[str, dict[str, str]] | None:
+        """Return URL and headers, if it is reached by plain HTTP."""
+        if not self.href.startswith(("http://", "https://")) or not direct(self.href):
+            return None
+        self.last = signed = sign(self.href, self.signer)
+        return signed, headers_for(signed, self.signer)
+
+    def refused(self) -> None:
+        """Drop the token that was refused."""
+        renew(self.href, self.signer, self.last)
+
+
+def _client(silence: int) -> dict[str, Any]:
+    return {"allow_http": True, "timeout": "60s", "connect_timeout": "10s", "read_timeout": f"{silence}s"}
+
+
+def _http(base: str, query: str, headers: dict[str, str], client: dict[str, Any]) -> Any:
     """Return the store of a host; a token in the query goes with each of its requests."""
     if "@" in base or any(_GDAL_AUTH.match(name) for name in os.environ):
         raise Foreign("GDAL's settings")
     url = f"{base}?{query}" if query else base
-    return _store(url, lambda: HTTPStore(url, client_options=_CLIENT, retry_config=_ONCE))
+    options = {**client, "default_headers": headers} if headers else client
+    key = repr((url, sorted(headers.items()), client["read_timeout"]))
+    return _store(key, lambda: HTTPStore(url, client_options=options, retry_config=_ONCE))  # type: ignore[arg-type]
 
 
-def _s3(bucket: str) -> Any:
+def _s3(bucket: str, said: dict[str, str], client: dict[str, Any]) -> Any:
     """Return the store of a bucket, if the environment says all that is needed; GDAL knows more ways."""
     env = os.environ
-    anonymous = env.get("AWS_NO_SIGN_REQUEST", "").upper() in ("YES", "TRUE", "ON", "1")
-    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
+    anonymous = "anonymous" in said or env.get("AWS_NO_SIGN_REQUEST", "").upper() in _YES
+    region = said.get("region") or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
     if region is None or not (anonymous or {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= env.keys()):
         raise Foreign("no region or keys in the environment")
     config: dict[str, Any] = {"region": region, "skip_signature": anonymous}
-    if env.get("AWS_REQUEST_PAYER") == "requester":
+    if "requester-pays" in said or env.get("AWS_REQUEST_PAYER") == "requester":
         config["request_payer"] = True
-    if host := env.get("AWS_S3_ENDPOINT"):
-        plain = env.get("AWS_HTTPS", "YES").upper() in ("NO", "FALSE", "OFF", "0")
+    if host := said.get("endpoint") or env.get("AWS_S3_ENDPOINT"):
+        plain = env.get("AWS_HTTPS", "YES").upper() in _NO
         config["endpoint"] = host if "://" in host else f"http{'' if plain else 's'}://{host}"
-    key = repr(("s3", bucket, sorted(config.items()), env.get("AWS_ACCESS_KEY_ID")))
-    return _store(key, lambda: S3Store(bucket, config=config, client_options=_CLIENT, retry_config=_ONCE))  # type: ignore[arg-type]
+    own = env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SESSION_TOKEN")
+    key = repr(("s3", bucket, sorted(config.items()), own, client["read_timeout"]))
+    return _store(key, lambda: S3Store(bucket, config=config, client_options=client, retry_config=_ONCE))  # type: ignore[arg-type]
 
 
-def _azure(where: str, token: str) -> Any:
+def _azure(where: str, token: str, client: dict[str, Any]) -> Any:
     container, _, host = where.rpartition("@")
     account = host.split(".")[0] if container else os.environ.get("AZURE_STORAGE_ACCOUNT", "")
     container = container or where
@@ -87,8 +142,8 @@ def _azure(where: str, token: str) -> Any:
         raise Foreign("GDAL's settings")
     config: dict[str, Any] = {"account_name": account, "container_name": container}
     config |= {"sas_key": token} if token else {"skip_signature": True}
-    key = repr(("az", account, container, token))
-    return _store(key, lambda: AzureStore(config=config, client_options=_CLIENT, retry_config=_ONCE))  # type: ignore[arg-type]
+    key = repr(("az", account, container, token, client["read_timeout"]))
+    return _store(key, lambda: AzureStore(config=config, client_options=client, retry_config=_ONCE))  # type: ignore[arg-type]
 
 
 class _State:
@@ -97,6 +152,7 @@ class _State:
     def __init__(self, *, forked: bool = False) -> None:
         self.lock = threading.Lock()
         self.stores: OrderedDict[str, Any] = OrderedDict()
+        self.slow: dict[str, int] = {}
         self.forked = forked
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ..errors import InputError
+from ..ledgers import lost, tokens_of
 from .outputs import check_output, whole
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -41,7 +42,8 @@ def write_cog(array: xr.DataArray, path: str | os.PathLike[str], *, overwrite: b
     -------
     Path
         What was written: DEFLATE, blocks of 512, overviews, band names, no data (NaN, or 0 in
-        integers), the array's attributes as tags.
+        integers), the array's attributes as tags; with ``on_error="skip"`` the tag ``losses``
+        (JSON) says what was lost.
 
     Raises
     ------
@@ -147,6 +149,9 @@ def _write_plain(layers: xr.DataArray, bands: Mapping[Path, Sequence[str]]) -> N
             _, height, width = block.shape
             for file, chosen in files:
                 file.write(block[chosen], window=((top, top + height), (left, left + width)))
+        if tokens_of(layers):
+            for file, _ in files:
+                file.update_tags(losses=lost(layers).as_json())  # known only now
 
 
 def _created(layers: xr.DataArray, path: Path, names: Sequence[str]) -> Any:

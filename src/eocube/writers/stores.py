@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from ..errors import InputError
+from ..ledgers import lost, tokens_of
 from .outputs import check_output, whole
 
 
@@ -31,6 +32,7 @@ def write_zarr(
     -------
     Path
         What was written, to be opened by ``xarray.open_zarr(path, decode_coords="all", consolidated=False)``.
+        With ``on_error="skip"`` the attribute ``losses`` of the store (JSON) says what was lost.
 
     Raises
     ------
@@ -54,6 +56,10 @@ def write_zarr(
         # Text coordinates have a fixed width; zarr warns that this is not yet in its standard.
         warnings.filterwarnings("ignore", message=".*(FixedLengthUTF32|fixed_length_utf32).*")
         _storable(dataset).to_zarr(final, mode="w", consolidated=False)
+        if tokens_of(data):
+            import zarr
+
+            zarr.open_group(final, mode="r+").attrs["losses"] = lost(data).as_json()  # known only now
     return place
 
 
