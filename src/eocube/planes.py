@@ -64,8 +64,8 @@ def plane_of(source: Any) -> Plane:
     if isinstance(source, Plan):
         times = np.array([s.time.replace(tzinfo=None) for s in source.scenes], dtype="datetime64[ns]")
         classes = "scl" if "scl" in source.bands else ""
-        chunks = source.cut(source.chunk_reduced)
-        return Plane(source, source.grid, source.bands, times, chunks, classes=classes)
+        pieces = source.cut(source.chunk_reduced)
+        return Plane(source, source.grid, source.bands, times, pieces, classes=classes)
     cube = _four_dims(source)
     grid = _grid(cube)
     if grid.affine.e > 0:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .errors import BandError, EocubeWarning, InputError, did_you_mean, shorten
 from .fields import Fields, fields_of
 from .lazy import Shared, read_window, token_of
+from .ledgers import ATTRIBUTE
 from .moments import Moments
 from .planes import CHUNK, Plane, plane_of
 from .plans import Plan
@@ -155,7 +156,8 @@ def lazy_pieces(plane: Plane, jobs: list[Job], how: How) -> da.Array | None:
     name = f"eocube-series-{uuid4().hex}"
     layer: dict[Any, Any] = {}
     if isinstance(plane.source, Plan):
-        layer[name + "-plan",] = Shared(plane.source, token_of(plane.source))
+        token = token_of(plane.source) if plane.source.on_error == "skip" else ""
+        layer[name + "-plan",] = Shared(plane.source, token)
         for number, job in enumerate(jobs):
             layer[name, number] = (_read, (name + "-plan",), plane.times, how, job)
         graph = HighLevelGraph({name: layer}, {name: set()})
