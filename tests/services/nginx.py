@@ -68,12 +68,14 @@ def serving(server: str, zones: str = "", tls: str = ""):
 
 
 def certificate(place: Path) -> None:
-    """Make a certificate for 127.0.0.1 that nobody has signed."""
-    subprocess.run(
-        [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", place / "own.key", "-out", place / "own.crt"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    """Make an authority nobody knows (``ca.crt``), and a certificate of it for 127.0.0.1."""
+    (place / "extensions").write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+    for arguments in (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=eocube-tests -keyout ca.key -out ca.crt",
+        "req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout own.key -out own.csr",
+        "x509 -req -in own.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out own.crt",
+    ):
+        subprocess.run([tool("openssl"), *arguments.split()], check=True, capture_output=True, cwd=place)
 
 
 def encoded(user: str, password: str) -> str:
