@@ -18,6 +18,7 @@ from obstore.store import AzureStore, HTTPStore, S3Store
 
 from .directories import Foreign
 from .ranges import LocalFile, RemoteFile
+from .stores import AZURE, azure_options, s3_options
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./=+:,@ -]+")
 _CLIENT: Any = {"allow_http": True, "timeout": "60s", "connect_timeout": "10s"}
@@ -46,7 +47,7 @@ def place_of(href: str) -> LocalFile | RemoteFile:
         return RemoteFile(_http(f"{parts.scheme}://{parts.netloc}/", parts.query), path)
     if parts.scheme == "s3":
         return RemoteFile(_s3(parts.netloc), path)
-    if parts.scheme in ("az", "abfs", "abfss"):
+    if parts.scheme in AZURE:
         return RemoteFile(_azure(parts.netloc, parts.query), path)
     if parts.scheme == "file" and not parts.netloc and "%" not in href:
         return LocalFile(parts.path)
@@ -62,33 +63,15 @@ def _http(base: str, query: str) -> Any:
 
 
 def _s3(bucket: str) -> Any:
-    """Return the store of a bucket, if the environment says all that is needed; GDAL knows more ways."""
-    env = os.environ
-    anonymous = env.get("AWS_NO_SIGN_REQUEST", "").upper() in ("YES", "TRUE", "ON", "1")
-    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
-    if region is None or not (anonymous or {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= env.keys()):
-        raise Foreign("no region or keys in the environment")
-    config: dict[str, Any] = {"region": region, "skip_signature": anonymous}
-    if env.get("AWS_REQUEST_PAYER") == "requester":
-        config["request_payer"] = True
-    if host := env.get("AWS_S3_ENDPOINT"):
-        plain = env.get("AWS_HTTPS", "YES").upper() in ("NO", "FALSE", "OFF", "0")
-        config["endpoint"] = host if "://" in host else f"http{'' if plain else 's'}://{host}"
-    key = repr(("s3", bucket, sorted(config.items()), env.get("AWS_ACCESS_KEY_ID")))
-    return _store(key, lambda: S3Store(bucket, config=config, client_options=_CLIENT, retry_config=_ONCE))  # type: ignore[arg-type]
+    config: Any = s3_options()
+    key = repr(("s3", bucket, sorted(config.items())))
+    return _store(key, lambda: S3Store(bucket, config=config, client_options=_CLIENT, retry_config=_ONCE))
 
 
 def _azure(where: str, token: str) -> Any:
-    container, _, host = where.rpartition("@")
-    account = host.split(".")[0] if container else os.environ.get("AZURE_STORAGE_ACCOUNT", "")
-    container = container or where
-    keys = {"AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CONNECTION_STRING"}
-    if not account or (keys & os.environ.keys() and not token):
-        raise Foreign("GDAL's settings")
-    config: dict[str, Any] = {"account_name": account, "container_name": container}
-    config |= {"sas_key": token} if token else {"skip_signature": True}
-    key = repr(("az", account, container, token))
-    return _store(key, lambda: AzureStore(config=config, client_options=_CLIENT, retry_config=_ONCE))  # type: ignore[arg-type]
+    config: Any = azure_options(where, token)
+    key = repr(("az", sorted(config.items())))
+    return _store(key, lambda: AzureStore(config=config, client_options=_CLIENT, retry_config=_ONCE))
 
 
 class _State:
