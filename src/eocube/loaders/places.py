@@ -14,11 +14,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from obstore import exceptions
 from obstore.store import AzureStore, HTTPStore, S3Store
 
 from .directories import Foreign
 from .ranges import LocalFile, RemoteFile
-from .stores import AZURE, azure_options, s3_options
+from .stores import azure_options, plain, s3_options
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./=+:,@ -]+")
 _CLIENT: Any = {"allow_http": True, "timeout": "60s", "connect_timeout": "10s"}
@@ -38,7 +39,7 @@ def place_of(href: str) -> LocalFile | RemoteFile:
         if href.startswith("/vsi"):
             raise Foreign(href)
         return LocalFile(href)
-    parts = urlsplit(href)
+    parts = urlsplit(plain(href))
     path = unquote(parts.path.lstrip("/"))
     usual = _PLAIN.fullmatch(path) and not {"", ".", ".."} & set(path.split("/"))
     if not usual or parts.fragment or (_STATE.forked and parts.scheme != "file"):
@@ -47,8 +48,8 @@ def place_of(href: str) -> LocalFile | RemoteFile:
         return RemoteFile(_http(f"{parts.scheme}://{parts.netloc}/", parts.query), path)
     if parts.scheme == "s3":
         return RemoteFile(_s3(parts.netloc), path)
-    if parts.scheme in AZURE:
-        return RemoteFile(_azure(parts.netloc, parts.query), path)
+    if parts.scheme == "az":
+        return RemoteFile(_azure(parts.netloc), path)
     if parts.scheme == "file" and not parts.netloc and "%" not in href:
         return LocalFile(parts.path)
     raise Foreign(parts.scheme)
@@ -68,8 +69,8 @@ def _s3(bucket: str) -> Any:
     return _store(key, lambda: S3Store(bucket, config=config, client_options=_CLIENT, retry_config=_ONCE))
 
 
-def _azure(where: str, token: str) -> Any:
-    config: Any = azure_options(where, token)
+def _azure(container: str) -> Any:
+    config: Any = azure_options(container)
     key = repr(("az", sorted(config.items())))
     return _store(key, lambda: AzureStore(config=config, client_options=_CLIENT, retry_config=_ONCE))
 
@@ -99,7 +100,10 @@ def _store(key: str, make: Callable[[], Any]) -> Any:
     state = _STATE
     with state.lock:
         if key not in state.stores:
-            state.stores[key] = make()
+            try:
+                state.stores[key] = make()
+            except exceptions.BaseError:
+                raise Foreign("settings that obstore refuses") from None  # GDAL says what is wrong
             if len(state.stores) > 64:
                 state.stores.popitem(last=False)
         state.stores.move_to_end(key)

@@ -19,7 +19,7 @@ from ..errors import ReadError
 from ..signing import sign
 from .base import Source, none_wanted, read_error
 from .sampling import cut, scales
-from .stores import named_for_gdal
+from .stores import plain
 
 GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files: one request less per file
@@ -76,7 +76,7 @@ class RioLoader:
 
     def _open(self, source: Source, **options: Any) -> rasterio.DatasetReader:
         drivers = list(self.drivers) if self.drivers is not None else None
-        href = named_for_gdal(sign(source.href, source.signer))
+        href = plain(sign(source.href, source.signer))
         return rasterio.DatasetReader(href, driver=drivers, sharing=False, **options)
 
 

@@ -45,68 +45,60 @@ def s3_options() -> dict[str, Any]:
     return config
 
 
-def azure_options(where: str, token: str) -> dict[str, Any]:
-    """Return obstore's configuration of a container on Azure.
-
-    Parameters
-    ----------
-    where : str
-        ``container`` or ``container@account.dfs.core.windows.net``, as an href says it.
-    token : str
-        A shared access signature, the href's query. Empty: what the environment says; nothing is
-        signed where it says nothing.
+def azure_options(container: str) -> dict[str, Any]:
+    """Return obstore's configuration of a container of one's own account on Azure.
 
     Raises
     ------
     Foreign
         If no account is named, or the environment is for GDAL alone.
     """
-    env, said = os.environ, _connection()
-    container, account = _named(where)
-    if not account:
-        raise Foreign("no account on Azure is named")
-    if not token and (_IDENTITY & env.keys() or (said and said.get("AccountName") != account)):
+    env, said, account = os.environ, _connection(), _own_account()
+    if not account or _IDENTITY & env.keys():
         raise Foreign("GDAL's settings")
     config: dict[str, Any] = {"account_name": account, "container_name": container}
-    if said.get("AccountName") == account and (endpoint := said.get("BlobEndpoint")):
+    if endpoint := said.get("BlobEndpoint"):
         config["endpoint"] = endpoint.rstrip("/")
-    signature = token or said.get("SharedAccessSignature") or env.get("AZURE_STORAGE_SAS_TOKEN")
-    key = said.get("AccountKey") or env.get("AZURE_STORAGE_ACCESS_KEY")
-    if token or (signature and not key):
-        return config | {"sas_key": str(signature).lstrip("?")}
-    if key and not _yes("AZURE_NO_SIGN_REQUEST", "NO"):
+    if key := said.get("AccountKey") or ("" if said else env.get("AZURE_STORAGE_ACCESS_KEY")):
         return config | {"account_key": key}
+    if "AZURE_STORAGE_ACCESS_KEY" in env:
+        raise Foreign("GDAL's settings")  # obstore would take it
+    if signature := said.get("SharedAccessSignature") or env.get("AZURE_STORAGE_SAS_TOKEN"):
+        return config | {"sas_key": signature.lstrip("?")}
     return config | {"skip_signature": True}
 
 
-def named_for_gdal(href: str) -> str:
-    """Return an href that GDAL opens: it does not know ``abfs``, nor tokens after ``az``.
+def plain(href: str) -> str:
+    """Return the href by which a file on Azure is opened; others are left as they are.
+
+    It stays ``az://`` where one's own account is meant and the environment says how to sign. Else it
+    becomes ``https://``: with the token it carries, or with none. So no key or token of one's own
+    goes to an account that an Item names.
 
     Examples
     --------
-    >>> named_for_gdal("abfs://s2@account.dfs.core.windows.net/33/B04.tif?sig=x")
+    >>> plain("abfs://s2@account.dfs.core.windows.net/33/B04.tif?sig=x")
     'https://account.blob.core.windows.net/s2/33/B04.tif?sig=x'
-    >>> named_for_gdal("https://example.org/B04.tif")
+    >>> plain("https://example.org/B04.tif")
     'https://example.org/B04.tif'
     """
-    scheme = href.partition("://")[0]
-    if scheme not in AZURE:
+    if href.partition("://")[0] not in AZURE:
         return href
-    parts, said = urlsplit(href), _connection()
-    container, account = _named(parts.netloc)
-    own = account in (said.get("AccountName"), os.environ.get("AZURE_STORAGE_ACCOUNT"))
-    if not account or (own and not parts.query):
+    parts = urlsplit(href)
+    container, _, host = parts.netloc.rpartition("@")
+    own = _own_account()
+    account = host.split(".")[0] if container else own
+    container = container or host
+    signed = account == own and not parts.query and not _yes("AZURE_NO_SIGN_REQUEST", "NO")
+    if not account or signed:
         return f"az://{container}{parts.path}"
-    endpoint = (own and said.get("BlobEndpoint")) or f"https://{account}.blob.core.windows.net"
-    return f"{endpoint.rstrip('/')}/{container}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+    endpoint = _connection().get("BlobEndpoint") if account == own else None
+    base = (endpoint or f"https://{account}.blob.core.windows.net").rstrip("/")
+    return f"{base}/{container}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
-def _named(where: str) -> tuple[str, str]:
-    """Return container and account; the environment's account where the href names none."""
-    container, _, host = where.rpartition("@")
-    if container:
-        return container, host.split(".")[0]
-    return where, _connection().get("AccountName") or os.environ.get("AZURE_STORAGE_ACCOUNT", "")
+def _own_account() -> str:
+    return _connection().get("AccountName") or os.environ.get("AZURE_STORAGE_ACCOUNT", "")
 
 
 def _connection() -> dict[str, str]:
