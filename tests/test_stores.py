@@ -9,7 +9,7 @@ from obstore.store import AzureStore, HTTPStore
 
 from eocube.loaders.directories import Foreign
 from eocube.loaders.places import place_of
-from eocube.loaders.stores import azure_options, plain, s3_options
+from eocube.loaders.stores import azure_config, plain, s3_config
 
 HERE = "s2@acc.dfs.core.windows.net"
 STRING = "AccountName=acc;BlobEndpoint=http://127.0.0.1:1/acc/"
@@ -31,23 +31,30 @@ def env(monkeypatch):
 class TestS3:
     def test_keys(self, env):
         env(AWS_DEFAULT_REGION="eu-west-1", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b", AWS_SESSION_TOKEN="c")
-        assert s3_options() == {
+        assert s3_config() == {
             "region": "eu-west-1", "skip_signature": False, "access_key_id": "a", "secret_access_key": "b",
             "session_token": "c",
         }  # fmt: skip
 
     def test_anonymous_elsewhere(self, env):
         env(AWS_REGION="r", AWS_NO_SIGN_REQUEST="yes", AWS_S3_ENDPOINT="host:1", AWS_HTTPS="no", AWS_ACCESS_KEY_ID="a")
-        assert s3_options() == {"region": "r", "skip_signature": True, "endpoint": "http://host:1"}
+        assert s3_config() == {"region": "r", "skip_signature": True, "endpoint": "http://host:1"}
         env(AWS_HTTPS="YES", AWS_REQUEST_PAYER="requester")
-        assert s3_options()["endpoint"] == "https://host:1"
-        assert s3_options()["request_payer"] is True
+        assert s3_config()["endpoint"] == "https://host:1"
+        assert s3_config()["request_payer"] is True
+
+    def test_what_is_said_goes_before_the_environment(self, env):
+        env(AWS_REGION="r", AWS_S3_ENDPOINT="host:1", AWS_HTTPS="NO")
+        said = {"region": "s", "endpoint": "https://other", "anonymous": "", "requester-pays": ""}
+        assert s3_config(said) == {
+            "region": "s", "skip_signature": True, "request_payer": True, "endpoint": "https://other",
+        }  # fmt: skip
 
     @pytest.mark.parametrize("said", [{}, {"AWS_REGION": "r"}, {"AWS_REGION": "r", "AWS_PROFILE": "p"}, {"AWS_NO_SIGN_REQUEST": "YES"}])
     def test_the_rest_is_for_gdal(self, env, said):
         env(**said)
         with pytest.raises(Foreign):
-            s3_options()
+            s3_config()
 
 
 class TestAzure:
@@ -65,7 +72,7 @@ class TestAzure:
     )  # fmt: skip
     def test_credentials(self, env, said, expected):
         env(**{f"AZURE_STORAGE_{name}": value for name, value in said.items()})
-        assert azure_options("s2") == {"account_name": "acc", "container_name": "s2", **expected}
+        assert azure_config("s2") == {"account_name": "acc", "container_name": "s2", **expected}
 
     @pytest.mark.parametrize("said", [
         {}, {"AZURE_STORAGE_ACCOUNT": "acc", "AZURE_CLIENT_ID": "me"},
@@ -74,7 +81,7 @@ class TestAzure:
     def test_the_rest_is_for_gdal(self, env, said):
         env(**said)
         with pytest.raises(Foreign):
-            azure_options("s2")
+            azure_config("s2")
 
     @pytest.mark.parametrize(
         ("account", "href", "expected"),

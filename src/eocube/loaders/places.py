@@ -19,7 +19,7 @@ from obstore.store import AzureStore, HTTPStore, S3Store
 
 from .directories import Foreign
 from .ranges import LocalFile, RemoteFile
-from .stores import azure_options, plain, s3_options
+from .stores import azure_config, plain, s3_config
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./=+:,@ -]+")
 _CLIENT: Any = {"allow_http": True, "timeout": "60s", "connect_timeout": "10s"}
@@ -64,13 +64,13 @@ def _http(base: str, query: str) -> Any:
 
 
 def _s3(bucket: str) -> Any:
-    config: Any = s3_options()
+    config: Any = s3_config()
     key = repr(("s3", bucket, sorted(config.items())))
     return _store(key, lambda: S3Store(bucket, config=config, client_options=_CLIENT, retry_config=_ONCE))
 
 
 def _azure(container: str) -> Any:
-    config: Any = azure_options(container)
+    config: Any = azure_config(container)
     key = repr(("az", sorted(config.items())))
     return _store(key, lambda: AzureStore(config=config, client_options=_CLIENT, retry_config=_ONCE))
 

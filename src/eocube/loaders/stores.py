@@ -7,6 +7,7 @@ more than is understood here (profiles, identities of machines), the file is lef
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,17 +19,23 @@ AZURE = ("az", "abfs", "abfss")
 _IDENTITY = {"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_TENANT_ID"}
 
 
-def s3_options() -> dict[str, Any]:
+def s3_config(said: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return obstore's configuration of S3, if the environment says all that is needed.
+
+    Parameters
+    ----------
+    said : mapping, optional
+        What is said beside the environment, and goes before it: ``region``, ``endpoint``,
+        ``anonymous``, ``requester-pays``.
 
     Raises
     ------
     Foreign
         Without a region, or without keys where requests are to be signed: GDAL knows more ways.
     """
-    env = os.environ
-    anonymous = _yes("AWS_NO_SIGN_REQUEST", "NO")
-    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
+    env, said = os.environ, said or {}
+    anonymous = "anonymous" in said or _yes("AWS_NO_SIGN_REQUEST", "NO")
+    region = said.get("region") or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
     if region is None or not (anonymous or {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= env.keys()):
         raise Foreign("no region or keys in the environment")
     config: dict[str, Any] = {"region": region, "skip_signature": anonymous}
@@ -37,15 +44,15 @@ def s3_options() -> dict[str, Any]:
         config["secret_access_key"] = env["AWS_SECRET_ACCESS_KEY"]
         if token := env.get("AWS_SESSION_TOKEN"):
             config["session_token"] = token
-    if env.get("AWS_REQUEST_PAYER") == "requester":
+    if "requester-pays" in said or env.get("AWS_REQUEST_PAYER") == "requester":
         config["request_payer"] = True
-    if host := env.get("AWS_S3_ENDPOINT"):
+    if host := said.get("endpoint") or env.get("AWS_S3_ENDPOINT"):
         scheme = "https" if _yes("AWS_HTTPS", "YES") else "http"
         config["endpoint"] = host if "://" in host else f"{scheme}://{host}"
     return config
 
 
-def azure_options(container: str) -> dict[str, Any]:
+def azure_config(container: str) -> dict[str, Any]:
     """Return obstore's configuration of a container of one's own account on Azure.
 
     Raises
