@@ -62,6 +62,12 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Give up on servers soon."""
+    monkeypatch.setenv("EOCUBE_PATIENCE", "3")
+
+
 @pytest.fixture(scope="session")
 def real() -> Path:
     """The folder of real scenes."""

@@ -70,6 +70,11 @@ def files(folder, fault=None):
         yield url, asked
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setenv("EOCUBE_PATIENCE", "1.5")
+
+
 @pytest.fixture
 def hosted(tmp_path):
     """A file whose blocks do not fit into the first read."""
@@ -81,7 +86,8 @@ class TestServers:
     def test_blocks_by_http(self, hosted):
         folder, values = hosted
         with files(folder) as (url, asked):
-            found = OWN([source(f"{url}/a/b/B04.tif")] * 2, box(rows=1000, columns=1000))
+            own = box(rows=1000, columns=1000)
+            found = OWN([source(f"{url}/a/b/B04.tif", grid=own)] * 2, own)
             np.testing.assert_array_equal(found[0], values)
             np.testing.assert_array_equal(found[1], values)
             assert sum(start == 0 for _, start, _ in asked) == 1  # the header: once for both
@@ -193,7 +199,7 @@ class TestServers:
 
     def test_signed_when_it_is_opened(self, hosted, monkeypatch):
         folder, values = hosted
-        monkeypatch.setattr(kept, "sign", lambda href, signer: f"{href}?sig=TOKEN" if signer else href)
+        monkeypatch.setattr(places, "sign", lambda href, signer: f"{href}?sig=TOKEN" if signer else href)
         with files(folder) as (url, asked):
             found = OWN([source(f"{url}/B04.tif", signer="planetary-computer")], box(rows=99, columns=99))
             np.testing.assert_array_equal(found[0], values[:99, :99])

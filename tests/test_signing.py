@@ -17,16 +17,15 @@ BLOB = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/33/T/B04.tif"
 
 @pytest.fixture
 def tokens(monkeypatch):
-    from planetary_computer import sas
     from planetary_computer.settings import Settings
 
     with token_endpoint() as (url, asked):
         monkeypatch.setenv("PC_SDK_SAS_URL", f"{url}/token")
         Settings.get.cache_clear()
-        sas.TOKEN_CACHE.clear()
+        signing._TOKENS.clear()
         yield asked
     Settings.get.cache_clear()
-    sas.TOKEN_CACHE.clear()
+    signing._TOKENS.clear()
 
 
 def test_signed_by_the_real_package(tokens):

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ..errors import ReadError
+from ..retries import WRONG
 from .base import Loader, Source, none_wanted, read_error
 from .blocks import buffer, decode
 from .directories import Broken, Foreign
-from .headers import Header, forget, header, header_later
+from .headers import Header, forget, header, header_later, still_so
 from .ranges import Changed, LocalFile, Unreadable, in_flight, merged, submit, version_of
 from .rio import RioLoader
 from .sampling import cut, scales
@@ -125,16 +126,35 @@ class _Job:
 
     def put(self, block: Block, data: Any) -> None:
         """Decode a block to where it belongs."""
-        try:
-            self.target.put(block, decode(data, self.level, *self.target.needs(block)))
-        except Broken as broken:
-            reason = str(broken)
-        else:
-            self.left -= 1
-            if not self.left:
-                self.end()
-            return
+        for _ in range(WRONG):
+            try:
+                self.target.put(block, decode(data, self.level, *self.target.needs(block)))
+            except Broken as broken:
+                reason = str(broken)
+            else:
+                self.left -= 1
+                if not self.left:
+                    self.end()
+                return
+            data = self.other(block, data, reason)
         raise self.failure(block, reason)
+
+    def other(self, block: Block, damaged: Any, reason: str) -> Any:
+        """Return the bytes of a damaged block once more, if they are not the same again."""
+        header = self.header
+        failure: Exception = self.failure(block, reason)
+        try:
+            data = header.place.other(*self.place(block), header.version, damaged)
+            if data is not None:
+                return data
+            if not still_so(self.source, header):  # it was the header that was damaged
+                forget(self.source.href)
+                failure = _Stale(self.source)
+        except Changed:
+            failure = self.changed()
+        except (Unreadable, Broken) as error:
+            failure = self.failure(block, f"{reason}; {error}")
+        raise failure
 
     def end(self) -> None:
         """Finish, when all blocks were put."""

@@ -8,9 +8,12 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ..signing import sign, unsigned
+import numpy as np
+
+from ..retries import WRONG
+from ..signing import Unsigned, unsigned
 from .base import Source
-from .directories import Foreign
+from .directories import Broken, Foreign
 from .places import place_of
 from .ranges import LocalFile, RemoteFile, Unreadable, Version, submit
 from .tiffs import Tiff, parse
@@ -110,7 +113,7 @@ def header(source: Source) -> Header:
     Broken, Unreadable
         If nobody can.
     """
-    place = place_of(_signed(source))
+    place = _place(source)
     key = unsigned(source.href)
     kept = _KEPT.get(key)
     # Files on the disk change, and asking costs nothing. Remote ones are checked with each answer.
@@ -118,13 +121,63 @@ def header(source: Source) -> Header:
         return Header(place, *kept, kept=True)
     if isinstance(place, LocalFile):
         place.version()
-    front, size, version = place.front()
-    try:
-        tiff = parse(lambda start, stop: bytes(place.read(start, stop, version)), front, size)
-    except Foreign:
-        tiff = None
+    tiff, version = _read(place, source)
     _KEPT.put(key, version, tiff)
     return Header(place, version, tiff)
+
+
+def still_so(source: Source, header: Header) -> bool:
+    """Whether a header says the same when it is read again; for when a block is damaged."""
+    if isinstance(header.place, LocalFile):
+        return True
+    tiff, version = _read(header.place, source)
+    return version == header.version and tiff is not None and _same(tiff, header.tiff)
+
+
+def _read(place: LocalFile | RemoteFile, source: Source) -> tuple[Tiff | None, Version]:
+    """Read a header; one that says something unexpected is read until it says the same twice.
+
+    A header carries no checksum, and bytes may be damaged on their way. What agrees with the Item
+    (grid, no data) is believed at once.
+    """
+    before: list[bytes] = []
+    for _ in range(WRONG):
+        found: Tiff | Broken | None
+        front, size, version = place.front()
+        seen = [front]
+
+        def read(start: int, stop: int, version: Version = version, seen: list[bytes] = seen) -> bytes:
+            seen.append(bytes(place.read(start, stop, version)))
+            return seen[-1]
+
+        try:
+            found = parse(read, front, size)
+        except Foreign:
+            found = None
+        except Broken as broken:
+            found = broken
+        if isinstance(place, LocalFile) or seen == before or _as_said(found, source):
+            if isinstance(found, Broken):
+                raise found
+            return found, version
+        before = seen
+    raise Unreadable("each time its header is read, it is another")
+
+
+def _as_said(found: Tiff | Broken | None, source: Source) -> bool:
+    if not isinstance(found, Tiff) or source.grid is None:
+        return False
+    return found.nodata in (None, source.nodata) and found.levels[0].grid == source.grid
+
+
+def _same(one: Tiff, two: Tiff) -> bool:
+    if (one.size, one.nodata, len(one.levels)) != (two.size, two.nodata, len(two.levels)):
+        return False
+    return all(
+        (a.block, a.dtype, a.compression, a.predictor) == (b.block, b.dtype, b.compression, b.predictor)
+        and np.array_equal(a.offsets, b.offsets) and np.array_equal(a.counts, b.counts)
+        for a, b in zip(one.levels, two.levels, strict=True)
+    )  # fmt: skip
 
 
 def header_later(source: Source) -> Future[Header] | None:
@@ -142,11 +195,9 @@ def header_later(source: Source) -> Future[Header] | None:
     return future
 
 
-def _signed(source: Source) -> str:
+def _place(source: Source) -> LocalFile | RemoteFile:
     try:
-        return sign(source.href, source.signer)
-    except (OSError, ValueError) as error:
+        return place_of(source.href, source.signer)
+    except (Unsigned, ValueError) as error:
         reason = f"it could not be signed: {error}"
     raise Unreadable(reason)
-
-

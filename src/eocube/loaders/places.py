@@ -17,18 +17,22 @@ from urllib.parse import unquote, urlsplit
 from obstore import exceptions
 from obstore.store import AzureStore, HTTPStore, S3Store
 
+from ..signing import headers_for, renew, s3_options, sign, unsigned
 from .directories import Foreign
+from .plainly import direct
 from .ranges import LocalFile, RemoteFile
 from .stores import azure_config, plain, s3_config
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./=+:,@ -]+")
-_CLIENT: Any = {"allow_http": True, "timeout": "60s", "connect_timeout": "10s"}
+_SILENCE = (2, 8, 30)
+"""Seconds a server may be silent, at the first, second and further tries."""
+
 _ONCE: Any = {"max_retries": 0}  # we retry ourselves: short answers too
 _GDAL_AUTH = re.compile("GDAL_HTTP_(HEADER|USERPWD|AUTH|BEARER|COOKIE|UNSAFESSL|PROXY|NETRC|SSL)")
 
 
-def place_of(href: str) -> LocalFile | RemoteFile:
-    """Return where a (signed) href is.
+def place_of(href: str, signer: str = "") -> LocalFile | RemoteFile:
+    """Return where an (unsigned) href is.
 
     Raises
     ------
@@ -44,35 +48,75 @@ def place_of(href: str) -> LocalFile | RemoteFile:
     usual = _PLAIN.fullmatch(path) and not {"", ".", ".."} & set(path.split("/"))
     if not usual or parts.fragment or (_STATE.forked and parts.scheme != "file"):
         raise Foreign("an address only GDAL knows")
-    if parts.scheme in ("http", "https"):
-        return RemoteFile(_http(f"{parts.scheme}://{parts.netloc}/", parts.query), path)
-    if parts.scheme == "s3":
-        return RemoteFile(_s3(parts.netloc), path)
-    if parts.scheme == "az":
-        return RemoteFile(_azure(parts.netloc), path)
+    if parts.scheme in ("http", "https", "s3", "az"):
+        door = StoreDoor(plain(href), signer)
+        door.store()
+        return RemoteFile(door, path)
     if parts.scheme == "file" and not parts.netloc and "%" not in href:
         return LocalFile(parts.path)
     raise Foreign(parts.scheme)
 
 
-def _http(base: str, query: str) -> Any:
+class StoreDoor:
+    """The way to one file: signs for each request."""
+
+    def __init__(self, href: str, signer: str) -> None:
+        self.href, self.signer, self.last = href, signer, ""
+
+    def __repr__(self) -> str:
+        return f"StoreDoor({self.signer!r})"  # no href: it may hold a token
+
+    def __reduce__(self) -> Any:
+        return StoreDoor, (unsigned(self.href), self.signer)
+
+    def store(self, patience: int = 0) -> Any:
+        """Return the store, with a token that is good now."""
+        self.last = signed = sign(self.href, self.signer)
+        parts = urlsplit(signed)
+        client = _client(_SILENCE[min(patience, len(_SILENCE) - 1)])
+        if parts.scheme == "s3":
+            return _s3(parts.netloc, s3_options(self.signer), client)
+        if parts.scheme in ("http", "https"):
+            headers = headers_for(signed, self.signer)
+            return _http(f"{parts.scheme}://{parts.netloc}/", parts.query, headers, client)
+        return _azure(parts.netloc, client)
+
+    def link(self) -> tuple[str, dict[str, str]] | None:
+        """Return URL and headers, if it is reached by plain HTTP."""
+        if not self.href.startswith(("http://", "https://")) or not direct(self.href):
+            return None
+        self.last = signed = sign(self.href, self.signer)
+        return signed, headers_for(signed, self.signer)
+
+    def refused(self) -> None:
+        """Drop the token that was refused."""
+        renew(self.href, self.signer, self.last)
+
+
+def _client(silence: int) -> dict[str, Any]:
+    return {"allow_http": True, "timeout": "60s", "connect_timeout": "10s", "read_timeout": f"{silence}s"}
+
+
+def _http(base: str, query: str, headers: dict[str, str], client: dict[str, Any]) -> Any:
     """Return the store of a host; a token in the query goes with each of its requests."""
     if "@" in base or any(_GDAL_AUTH.match(name) for name in os.environ):
         raise Foreign("GDAL's settings")
     url = f"{base}?{query}" if query else base
-    return _store(url, lambda: HTTPStore(url, client_options=_CLIENT, retry_config=_ONCE))
+    options = {**client, "default_headers": headers} if headers else client
+    key = repr((url, sorted(headers.items()), client["read_timeout"]))
+    return _store(key, lambda: HTTPStore(url, client_options=options, retry_config=_ONCE))  # type: ignore[arg-type]
 
 
-def _s3(bucket: str) -> Any:
-    config: Any = s3_config()
-    key = repr(("s3", bucket, sorted(config.items())))
-    return _store(key, lambda: S3Store(bucket, config=config, client_options=_CLIENT, retry_config=_ONCE))
+def _s3(bucket: str, said: dict[str, str], client: dict[str, Any]) -> Any:
+    config: Any = s3_config(said)
+    key = repr(("s3", bucket, sorted(config.items()), client["read_timeout"]))
+    return _store(key, lambda: S3Store(bucket, config=config, client_options=client, retry_config=_ONCE))  # type: ignore[arg-type]
 
 
-def _azure(container: str) -> Any:
+def _azure(container: str, client: dict[str, Any]) -> Any:
     config: Any = azure_config(container)
-    key = repr(("az", sorted(config.items())))
-    return _store(key, lambda: AzureStore(config=config, client_options=_CLIENT, retry_config=_ONCE))
+    key = repr(("az", sorted(config.items()), client["read_timeout"]))
+    return _store(key, lambda: AzureStore(config=config, client_options=client, retry_config=_ONCE))  # type: ignore[arg-type]
 
 
 class _State:

@@ -6,17 +6,19 @@ import os
 import re
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import obstore
 from obstore import exceptions
 
+from ..retries import Attempts, Clock, Fault
+from ..signing import Unsigned
 from .directories import FRONT, Foreign
+from .plainly import plain_get
 
 IN_FLIGHT = 64
 """Requests under way at once in this process."""
@@ -28,7 +30,6 @@ MERGE_GAP = 16 * 1024
 MERGED = 2 * 2**20
 """Ranges of a file are one request if no more bytes lie between them, up to this size."""
 
-_RETRIES = 3
 _SMALL = 4 * 2**20
 
 Version = tuple[Any, ...]
@@ -84,67 +85,129 @@ class LocalFile:
         except OSError as error:
             raise Unreadable(error.strerror or str(error)) from None
 
+    def other(self, start: int, stop: int, version: Version, damaged: Any) -> None:
+        """Return None: a disk says the same again."""
+
 
 def version_of(found: os.stat_result) -> Version:
     """Return the version of a file on the disk; its size first."""
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
+class Door(Protocol):
+    """The way into a store: opened anew for each request, so that a token is never old."""
+
+    def store(self, patience: int = 0) -> Any:
+        """Return obstore's store; the higher the number, the longer it waits for a silent server."""
+
+    def link(self) -> tuple[str, dict[str, str]] | None:
+        """Return URL and headers where plain HTTP does, else None."""
+
+    def refused(self) -> None:
+        """Drop the token with which the last request went."""
+
+
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file in a store of obstore."""
+    """A file in a store, for one read: its clock runs from its first fault.
 
-    store: Any
+    Attributes
+    ----------
+    door : Door
+    path : str
+        In the store.
+    clock : Clock
+        How long the file has been in trouble.
+    """
+
+    door: Door = field(repr=False)
     path: str
+    clock: Clock = field(default_factory=Clock, repr=False, compare=False)
 
     def front(self) -> tuple[bytes, int, Version]:
         """Return the first bytes, the size and the version."""
         data, version = self._get(0, FRONT)
-        if len(data) < min(FRONT, version[0]):
-            raise Unreadable(f"the server sent {len(data)} bytes instead of {min(FRONT, version[0])}")
         return bytes(data), version[0], version
 
     def read(self, start: int, stop: int, version: Version) -> memoryview:
         """Return bytes of the file."""
         data, found = self._get(start, stop)
+        if found != version:  # twice, lest one odd answer looks like another file
+            data, found = self._get(start, stop)
         if found != version:
             raise Changed
         if len(data) != stop - start:
             raise Unreadable(f"the server sent {len(data)} bytes instead of {stop - start}")
         return data
 
-    def _get(self, start: int, stop: int) -> tuple[memoryview, Version]:
-        why: Exception | str = ""
-        for attempt in range(_RETRIES + 1):
-            if attempt:
-                time.sleep(0.1 * 2 ** (attempt - 1))
-            try:
-                found = obstore.get(self.store, self.path, options={"range": (start, stop)})
-                data = _bounded(found, stop - start)
-            except exceptions.NotSupportedError:
-                return self._whole(start, stop)
-            except _FINAL as error:
-                why = error
-                break
-            except (exceptions.BaseError, OSError) as error:
-                why = error
-                if re.search("status code: 4(?!08|29)", str(error)):
-                    break
-            else:
-                if len(data) == min(stop, found.meta["size"]) - start or attempt == _RETRIES:
-                    return data, _version(found.meta)
-        raise Unreadable(_said(why))
+    def other(self, start: int, stop: int, version: Version, damaged: Any) -> memoryview | None:
+        """Return bytes that turned out damaged once more; None if they are the same again."""
+        data = self.read(start, stop, version)
+        return None if bytes(data) == bytes(damaged) else data
 
-    def _whole(self, start: int, stop: int) -> tuple[memoryview, Version]:
+    def _get(self, start: int, stop: int) -> tuple[memoryview, Version]:
+        with Attempts(self.clock) as attempts:
+            fault = Fault("")
+            while True:
+                try:
+                    return self._tried(start, stop, attempts.count, fault)
+                except Fault as found:
+                    fault = found
+                except Unsigned as error:
+                    fault = Fault(str(error), 400)  # it has had its own tries
+                if fault.status in (401, 403):
+                    self.door.refused()
+                why = attempts.failed(fault)
+                if why:
+                    raise Unreadable(why)
+
+    def _tried(self, start: int, stop: int, count: int, last: Fault) -> tuple[memoryview, Version]:
+        # Only a plain answer shows its headers, of which Retry-After is wanted.
+        link = self.door.link() if last.status in (429, 503) else None
+        if link is not None:
+            data, meta = plain_get(*link, start, stop, max(1.0, min(self.clock.left(), 30.0)))
+        else:
+            data, meta = self._answer(self.door.store(count), start, stop)
+        wants = min(stop, meta["size"]) - start
+        if len(data) != wants:
+            raise Fault(f"the server sent {len(data)} bytes instead of {wants}", wrong=True)
+        return data, _version(meta)
+
+    def _answer(self, store: Any, start: int, stop: int) -> tuple[memoryview, Any]:
+        try:
+            found = obstore.get(store, self.path, options={"range": (start, stop)})
+            _check_kind(found.attributes)
+            return _bounded(found, stop - start), found.meta
+        except exceptions.NotSupportedError:
+            ignored = True
+        except (exceptions.BaseError, OSError) as error:
+            ignored, fault = False, fault_of(error)
+        if ignored:
+            return self._whole(store, start, stop)
+        raise fault
+
+    def _whole(self, store: Any, start: int, stop: int) -> tuple[memoryview, Any]:
         """Take a small file as a whole from a server that does not serve ranges."""
         why = "the server ignores byte ranges (Range header)"
         try:
-            found = obstore.get(self.store, self.path)
+            found = obstore.get(store, self.path)
+            _check_kind(found.attributes)
             if found.meta["size"] <= _SMALL:
-                return _bounded(found, _SMALL)[start:stop], _version(found.meta)
+                data = _bounded(found, _SMALL)
+                if len(data) == found.meta["size"]:
+                    return data[start:stop], found.meta
         except (exceptions.BaseError, OSError) as error:
-            why = f"{why}; {_said(error)}"
-        raise Unreadable(why)
+            why = f"{why}; {fault_of(error)}"
+        raise Fault(why, wrong=True)
+
+
+def _check_kind(attributes: Any) -> None:
+    """Refuse what says itself that it is no part of a raster."""
+    kind = str(attributes.get("Content-Type") or "").lower()
+    if "html" in kind:
+        raise Fault("the server sent a web page instead of data", wrong=True)
+    if attributes.get("Content-Encoding") not in (None, "", "identity"):
+        raise Fault(f"the server sent it packed ({attributes['Content-Encoding']}), unasked", wrong=True)
 
 
 def _bounded(found: obstore.GetResult, most: int) -> memoryview:
@@ -152,24 +215,20 @@ def _bounded(found: obstore.GetResult, most: int) -> memoryview:
     return memoryview(next(iter(found.stream(min_chunk_size=most + 1)), b""))
 
 
-_FINAL = (
-    FileNotFoundError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError,
-    exceptions.InvalidPathError, exceptions.PreconditionError,
-)  # fmt: skip
-"""What another try does not help against."""
-
-
 def _version(meta: Any) -> Version:
     return meta["size"], meta["e_tag"] or meta["last_modified"]
 
 
-def _said(error: Exception | str) -> str:
-    """Return what a server or the network said, without any URL: it may hold a token."""
+def fault_of(error: Exception) -> Fault:
+    """Return what an error of obstore means, without any URL: it may hold a token."""
     text = str(error).split("Debug source")[0]
-    status = re.search(r"status code: (\d+[A-Za-z ]*)", text)
+    status = re.search(r"status code: (\d+)([A-Za-z ]*)", text)
     if status:
-        return f"the server answered {status[1].strip()}"
-    return " ".join(re.sub(r"\S+://\S+|\S*\?\S*", "...", text).split()) or type(error).__name__
+        return Fault(f"the server answered {status[1]}{status[2].rstrip()}", int(status[1]))
+    if isinstance(error, FileNotFoundError):
+        return Fault("it is not found", 404)
+    text = " ".join(re.sub(r"\S+://\S+|\S*\?\S*", "...", text).split()) or type(error).__name__
+    return Fault(text, wrong="Requested" in text)
 
 
 class _Pools:

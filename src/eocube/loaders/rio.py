@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import rasterio
@@ -16,10 +17,15 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from ..errors import ReadError
-from ..signing import sign
+from ..retries import WRONG
+from ..signing import Unsigned, unsigned
 from .base import Source, none_wanted, read_error
+from .directories import Foreign
+from .handles import Remote, forget_front
+from .natively import persistently, remote
+from .places import place_of
+from .ranges import Changed, RemoteFile, Unreadable, submit
 from .sampling import cut, scales
-from .stores import plain
 
 GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no side-car files: one request less per file
@@ -33,6 +39,16 @@ GDAL = {
     "CPL_VSIL_CURL_USE_HEAD": "NO",
 }
 """GDAL's settings while a file is read. They hold inside the loader only."""
+
+_GDAL_ERRORS = (rasterio.errors.RasterioError,)
+_MAGIC = {
+    b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
+    b"\0\0\0\x0cjP  ": "JP2OpenJPEG", b"\xffO\xffQ": "JP2OpenJPEG",
+}  # fmt: skip
+"""First bytes of the files of drivers."""
+
+_AT_ONCE = 8
+"""Remote files that are read beside each other."""
 
 
 @dataclass(frozen=True)
@@ -57,27 +73,118 @@ class RioLoader:
         """Return digital numbers (source, y, x); see :class:`eocube.loaders.Loader`."""
         dtype = np.result_type(*(np.dtype(source.dtype) for source in sources))
         out = np.empty((len(sources), *geobox.shape), dtype=dtype)
-        with rasterio.Env(**GDAL):
-            for index, source in enumerate(sources):
-                skip = none_wanted(wanted, index)
-                out[index] = source.nodata if skip else self._read(source, geobox)
+        chosen = []
+        for index, source in enumerate(sources):
+            if none_wanted(wanted, index):
+                out[index] = source.nodata
+            else:
+                chosen.append(index)
+        later = [index for index in chosen if remote(sources[index].href)] if len(chosen) > 1 else []
+        calls = [(i, submit(self._read, sources[i], geobox, threads=_AT_ONCE)) for i in later]
+        try:
+            for index in chosen:
+                if index not in later:
+                    out[index] = self._read(sources[index], geobox)
+            for index, call in calls:
+                out[index] = call.result()
+        finally:
+            for _, call in calls:
+                call.cancel()
         return out
 
     def _read(self, source: Source, geobox: GeoBox) -> NDArray[Any]:
         try:
-            with self._open(source) as file:
-                return _read_from(file, source, geobox)
+            place = place_of(source.href, source.signer)
+        except (Foreign, ValueError):
+            place = None
+        except Unsigned as error:
+            raise read_error(source, f"it could not be signed: {error}") from None
+        if isinstance(place, RemoteFile):
+            return self._fetched(place, source, geobox)
+        try:
+            return persistently(
+                lambda name, options: self._natively(name, options, source, geobox),
+                source.href, source.signer, _GDAL_ERRORS,
+            )  # fmt: skip
         except ReadError:
             raise
-        except (rasterio.errors.RasterioError, OSError, ValueError) as error:
+        except (*_GDAL_ERRORS, OSError, ValueError) as error:
             failure = read_error(source, error)
         # Raised out here: rasterio's error as its context could not be sent from a worker.
         raise failure
 
-    def _open(self, source: Source, **options: Any) -> rasterio.DatasetReader:
-        drivers = list(self.drivers) if self.drivers is not None else None
-        href = plain(sign(source.href, source.signer))
-        return rasterio.DatasetReader(href, driver=drivers, sharing=False, **options)
+    def _natively(
+        self, name: str, options: dict[str, str], source: Source, geobox: GeoBox
+    ) -> NDArray[Any]:
+        """Read a file that GDAL finds itself."""
+        drivers = None if self.drivers is None else list(self.drivers)
+        with rasterio.Env(**GDAL, **options), rasterio.DatasetReader(name, driver=drivers, sharing=False) as file:
+            return _read_from(file, source, geobox)
+
+    def _fetched(self, place: RemoteFile, source: Source, geobox: GeoBox) -> NDArray[Any]:
+        """Read a file whose bytes we fetch; once more where they were damaged on the way."""
+        key = unsigned(source.href)
+        before: dict[tuple[int, int], int] = {}
+        failure: Exception = read_error(source, "each time it is read, it is another")
+        for _ in range(WRONG):
+            try:
+                file = Remote(place, key)
+                found, failure = self._decoded(file, source, geobox)
+                if found is not None and (_as_said(file, source) or file.sure()):
+                    file.keep()
+                    return found
+            except Unreadable as error:
+                raise read_error(source, error) from None
+            forget_front(key)
+            if found is not None:
+                continue  # its first bytes were others when they were read again
+            if file.failure is not None and not (file.kept and isinstance(file.failure, Changed)):
+                break
+            if file.failure is None and all(before.get(part) == value for part, value in file.sums.items()):
+                break  # the same bytes again: it is the file that is damaged
+            before = file.sums
+        raise failure
+
+    def _decoded(
+        self, remote: Remote, source: Source, geobox: GeoBox
+    ) -> tuple[NDArray[Any] | None, Exception]:
+        """Return the pixels, or None and why there are none."""
+        name = f"{uuid4().hex}/{remote.file.path.rpartition('/')[2]}"
+        failure: Exception = read_error(source, "it could not be read")
+        try:
+            with (
+                rasterio.Env(**GDAL),
+                rasterio.open(name, driver=self._driver(remote), sharing=False, opener=remote) as file,
+            ):
+                found = _read_from(file, source, geobox)
+                remote.grid = _grid_of(file, source)
+            if remote.failure is None:
+                return found, failure
+        except ReadError as error:
+            failure = error
+        except (*_GDAL_ERRORS, OSError, ValueError) as error:
+            failure = read_error(source, error)
+        if remote.failure is not None:
+            failure = read_error(source, f"{remote.where()}{remote.failure}")
+        return None, failure
+
+
+    def _driver(self, remote: Remote) -> str | None:
+        """Tell the driver from the first bytes; only those that are allowed."""
+        if self.drivers is None:
+            return None
+        found = next((name for magic, name in _MAGIC.items() if remote.front.startswith(magic)), "")
+        others = [name for name in self.drivers if name not in _MAGIC.values()]
+        if found in self.drivers:
+            return found
+        if not others:
+            raise ValueError(f"it is no file of {' or '.join(self.drivers)}")
+        return others[0]
+
+
+def _as_said(remote: Remote, source: Source) -> bool:
+    """Whether a file lies where its Item says: then its header was not damaged on the way."""
+    return source.grid is not None and remote.grid == source.grid
 
 
 def _read_from(file: rasterio.DatasetReader, source: Source, geobox: GeoBox) -> NDArray[Any]:

@@ -6,12 +6,15 @@ GDAL's approximate transformer, so that reprojected pixels may differ by an eigh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import rasterio
+import rasterio.errors
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
@@ -19,8 +22,13 @@ from rasterio.windows import Window
 
 from ..errors import InputError
 from ..grids import nests
-from ..signing import sign
+from ..signing import Unsigned, unsigned
 from .base import Source, none_wanted, read_error
+from .directories import Foreign
+from .handles import Remote
+from .natively import access
+from .places import place_of
+from .ranges import RemoteFile, Unreadable
 
 
 @dataclass(frozen=True)
@@ -43,13 +51,45 @@ class StackstacLoader:
 
 def _read(source: Source, geobox: GeoBox) -> NDArray[Any]:
     from stackstac.raster_spec import RasterSpec
-    from stackstac.rio_reader import AutoParallelRioReader
 
     if geobox.crs is None or geobox.crs.epsg is None:
         raise InputError("loader='stackstac' needs a grid with an EPSG code: take loader='rio'.")
     resolution = (geobox.affine.a, -geobox.affine.e)
     spec = RasterSpec(geobox.crs.epsg, geobox.extent.boundingbox.bbox, resolution)
-    href = sign(source.href, source.signer)
+    with _opened(source) as href:
+        return _with_stackstac(source, href, spec, geobox)
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[str]:
+    """Give the name under which GDAL opens a file; a remote one's bytes are fetched by us."""
+    try:
+        place = place_of(source.href, source.signer)
+    except (Foreign, ValueError):
+        place = None
+    except Unsigned as error:
+        raise read_error(source, f"it could not be signed: {error}") from None
+    if not isinstance(place, RemoteFile):
+        name, options = access(source.href, source.signer)
+        with rasterio.Env(**options):
+            yield name
+        return
+    try:
+        remote = Remote(place, unsigned(source.href))
+        with rasterio.open(f"{uuid4().hex}/{place.path.rpartition('/')[2]}", opener=remote, driver="GTiff") as file:
+            yield file.name
+        if remote.failure is not None:
+            raise remote.failure
+    except (Unreadable, rasterio.errors.RasterioError) as error:
+        failure = read_error(source, error)
+    else:
+        return
+    raise failure
+
+
+def _with_stackstac(source: Source, href: str, spec: Any, geobox: GeoBox) -> NDArray[Any]:
+    from stackstac.rio_reader import AutoParallelRioReader
+
     resampling = _resampling(source, href, geobox)
     try:
         reader = AutoParallelRioReader(
