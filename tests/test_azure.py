@@ -13,7 +13,7 @@ from eocube.errors import ReadError
 from eocube.loaders import places
 
 from .servers import Quiet, serving
-from .services import azure, nginx
+from .services import azure, nginx, proxies
 from .test_cog import COG, OWN, RIO, box, source, write
 
 pytestmark = pytest.mark.servers
@@ -103,45 +103,51 @@ class TestPlanetaryComputer:
         from planetary_computer.settings import Settings
 
         server, _ = blobs
-        asked, life = [], [3600]
+        asked = []
 
         class Tokens(Quiet):
             def do_GET(self):
                 asked.append(self.path)
                 container = self.path.split("?")[0].rsplit("/", 1)[-1]
-                self.answer({"msft:expiry": azure._time(life[0]), "token": server.token(container, life[0])})
+                self.answer({"msft:expiry": azure.moment(3600), "token": server.token(container)})
 
         way = f"location / {{ proxy_pass {server.url}/{ACCOUNT}$request_uri; proxy_set_header Host 127.0.0.1; }}"
-        with serving(Tokens) as url, nginx.serving(f"server_name {ACCOUNT}.blob.core.windows.net; {way}") as proxy:
-            env(http_proxy=proxy.url, no_proxy="127.0.0.1,localhost", PC_SDK_SAS_URL=f"{url}/token")
+        with (
+            serving(Tokens) as url,
+            nginx.serving(way, tls=" ssl", name=f"{ACCOUNT}.blob.core.windows.net") as gate,
+            proxies.leading_to(int(gate.url.rpartition(":")[2])) as (proxy, hosts),
+        ):
+            env(https_proxy=proxy, no_proxy="127.0.0.1,localhost", PC_SDK_SAS_URL=f"{url}/token")
+            env(SSL_CERT_FILE=str(gate.place / "ca.crt"), GDAL_CURL_CA_BUNDLE=str(gate.place / "ca.crt"))
             monkeypatch.setattr(places, "_STATE", places._State())  # the kept stores know another proxy
             Settings.get.cache_clear()
             sas.TOKEN_CACHE.clear()
-            yield asked, life, proxy
+            yield asked
+            assert set(hosts) == {f"{ACCOUNT}.blob.core.windows.net:443"}
         Settings.get.cache_clear()
         sas.TOKEN_CACHE.clear()
 
     @READERS
     def test_signed_when_it_is_opened(self, blobs, tokens, loader):
-        href = f"http://{ACCOUNT}.blob.core.windows.net/sentinel2-l2/young/B04.tif"
+        href = f"https://{ACCOUNT}.blob.core.windows.net/sentinel2-l2/young/B04.tif"
         wish = source(href, signer="planetary-computer")
         np.testing.assert_array_equal(loader([wish, wish], WHOLE), [blobs[1]] * 2)
-        assert len(tokens[0]) == 1
-        assert tokens[0][0].startswith(f"/token/{ACCOUNT}/sentinel2-l2")
+        assert len(tokens) == 1
+        assert tokens[0].startswith(f"/token/{ACCOUNT}/sentinel2-l2")
 
     @READERS
     def test_an_expired_token_in_the_item_does_not_matter(self, blobs, tokens, loader):
         old = blobs[0].token("sentinel2-l2", -60)
-        href = f"http://{ACCOUNT}.blob.core.windows.net/sentinel2-l2/old/B04.tif?{old}"
+        href = f"https://{ACCOUNT}.blob.core.windows.net/sentinel2-l2/old/B04.tif?{old}"
         np.testing.assert_array_equal(loader([source(href, signer="planetary-computer")], WHOLE)[0], blobs[1])
 
     @pytest.mark.parametrize("loader", ["cog", "rio"])
     def test_the_cube_is_that_of_the_disk(self, blobs, tokens, small, small_items, loader, tmp_path):
-        place = f"http://{ACCOUNT}.blob.core.windows.net/sentinel2-l2/w"
+        place = f"https://{ACCOUNT}.blob.core.windows.net/sentinel2-l2/w"
         said = json.dumps(small_items.to_dict()).replace(str(small.path), place)
         (tmp_path / "items.json").write_text(said)
         signed = replace(eo.EARTH_SEARCH.at(tmp_path / "items.json"), signer="planetary-computer")
         options = {"bands": ["red", "nir"], "mask": eo.SCLMask(), "loader": loader}
         found = eo.load(eo.search(signed), small.grid, **options).compute()
         assert found.identical(eo.load(small_items, small.grid, **options).compute())
-        assert {path.split("?")[0] for path in tokens[0]} == {f"/token/{ACCOUNT}/sentinel2-l2"}
+        assert {path.split("?")[0] for path in tokens} == {f"/token/{ACCOUNT}/sentinel2-l2"}

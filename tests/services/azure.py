@@ -46,19 +46,19 @@ class Azure:
 
     def token(self, container: str, seconds: float = 3600) -> str:
         """Return a signature for reading a container, which ends after some seconds."""
-        said = {"sp": "rl", "st": _time(-300), "se": _time(seconds)}
+        said = {"sp": "rl", "st": moment(-300), "se": moment(seconds)}
         place = f"/blob/{self.account}/{container}"
         text = [said["sp"], said["st"], said["se"], place, "", "", "", VERSION, "c", "", "", "", "", "", ""]
         return urlencode({**said, "sv": VERSION, "sr": "c", "sig": _signed("\n".join(text))})
 
     def _account_token(self) -> str:
         """Return a signature for everything; the one Azure has for those who own an account."""
-        said = {"sp": "rwdlac", "ss": "b", "srt": "sco", "st": _time(-300), "se": _time(3600)}
+        said = {"sp": "rwdlac", "ss": "b", "srt": "sco", "st": moment(-300), "se": moment(3600)}
         text = "\n".join([self.account, *said.values(), "", "", VERSION, ""])
         return urlencode({**said, "sv": VERSION, "sig": _signed(text)})
 
 
-def _time(seconds: float) -> str:
+def moment(seconds: float) -> str:
     return f"{datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 

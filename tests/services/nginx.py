@@ -50,13 +50,16 @@ class Nginx:
 
 
 @contextmanager
-def serving(server: str, zones: str = "", tls: str = ""):
-    """Run nginx with a server of these directives; ``{place}`` in them is a folder of its own."""
+def serving(server: str, zones: str = "", tls: str = "", name: str = "127.0.0.1"):
+    """Run nginx with a server of these directives; ``{place}`` in them is a folder of its own.
+
+    With ``tls`` (" ssl") it shows a certificate for ``name``, which ``ca.crt`` of that folder vouches for.
+    """
     with folder() as place:
         port = free_port()
         user = "root" if os.geteuid() == 0 else "nobody"  # pytest's folders are root's own
         if tls:
-            certificate(place)
+            certificate(place, name)
             server += " ssl_certificate {place}/own.crt; ssl_certificate_key {place}/own.key;"
         config = FRAME.format(
             place=place, port=port, log=LOG, user=user, zones=zones, tls=tls, server=server.replace("{place}", str(place))
@@ -67,12 +70,13 @@ def serving(server: str, zones: str = "", tls: str = ""):
             yield Nginx(f"http{'s' if tls else ''}://127.0.0.1:{port}", place)
 
 
-def certificate(place: Path) -> None:
-    """Make an authority nobody knows (``ca.crt``), and a certificate of it for 127.0.0.1."""
-    (place / "extensions").write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+def certificate(place: Path, name: str) -> None:
+    """Make an authority nobody knows (``ca.crt``), and a certificate of it for a name."""
+    kind = "IP" if name[0].isdigit() else "DNS"
+    (place / "extensions").write_text(f"subjectAltName={kind}:{name}\nbasicConstraints=CA:FALSE\n")
     for arguments in (
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=eocube-tests -keyout ca.key -out ca.crt",
-        "req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout own.key -out own.csr",
+        "req -newkey rsa:2048 -nodes -subj /CN=own -keyout own.key -out own.csr",
         "x509 -req -in own.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out own.crt",
     ):
         subprocess.run([tool("openssl"), *arguments.split()], check=True, capture_output=True, cwd=place)
