@@ -18,24 +18,34 @@ settings.register_profile(
 settings.load_profile("eocube")
 
 REAL = os.environ.get("EOCUBE_REAL_DATA")
+SERVERS = os.environ.get("EOCUBE_SERVERS")
+ABSENT = {marker for marker, place in (("real", REAL), ("servers", SERVERS)) if not place}
 
 
 def pytest_report_header(config):
-    return f"real scenes: {REAL or 'none (EOCUBE_REAL_DATA is not set; tests marked real are deselected)'}"
+    none = "none ({0} is not set; tests marked {1} are deselected)"
+    return [
+        f"real scenes: {REAL or none.format('EOCUBE_REAL_DATA', 'real')}",
+        f"real servers: {SERVERS or none.format('EOCUBE_SERVERS', 'servers')}",
+    ]
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "real: needs real Sentinel-2 scenes (EOCUBE_REAL_DATA)")
+    config.addinivalue_line("markers", "servers: needs real servers on this machine (EOCUBE_SERVERS)")
     if REAL and not (Path(REAL) / "l2a_33T_2023-08").is_dir():
         raise pytest.UsageError(f"EOCUBE_REAL_DATA={REAL} holds no l2a_33T_2023-08.")
+    if SERVERS and not (Path(SERVERS) / "bin").is_dir():
+        raise pytest.UsageError(f"EOCUBE_SERVERS={SERVERS} holds no servers: run `.ci/servers {SERVERS}`.")
 
 
 def pytest_collection_modifyitems(config, items):
-    if REAL:
-        return
-    chosen = [item for item in items if "real" not in item.keywords]
-    config.hook.pytest_deselected(items=[item for item in items if "real" in item.keywords])
-    items[:] = chosen
+    # By markers: keywords hold the names of folders, too.
+    left_out = [item for item in items if any(mark.name in ABSENT for mark in item.iter_markers())]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
 
 
 @pytest.fixture(autouse=True)

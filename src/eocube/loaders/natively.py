@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ..retries import Attempts, Clock, Fault
 from ..signing import headers_for, renew, s3_options, sign, unsigned
+from .stores import plain
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ def access(href: str, signer: str) -> tuple[str, dict[str, str]]:
     Unsigned
         If credentials were asked for and are not there.
     """
+    href = plain(href)
     if signer.startswith("s3"):
         said = s3_options(signer)
         names = {"region": "AWS_REGION", "endpoint": "AWS_S3_ENDPOINT"}

@@ -14,19 +14,20 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from obstore import exceptions
 from obstore.store import AzureStore, HTTPStore, S3Store
 
 from ..signing import headers_for, renew, s3_options, sign, unsigned
 from .directories import Foreign
 from .plainly import direct
 from .ranges import LocalFile, RemoteFile
+from .stores import azure_config, plain, s3_config
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./=+:,@ -]+")
 _SILENCE = (1, 4, 15, 30)
 """Seconds a server may be silent at the first, second ... try. One that was slow and answered is
 given as much from then on."""
 
-_YES, _NO = ("YES", "TRUE", "ON", "1"), ("NO", "FALSE", "OFF", "0")
 _ONCE: Any = {"max_retries": 0}  # we retry ourselves: short answers too
 _GDAL_AUTH = re.compile("GDAL_HTTP_(HEADER|USERPWD|AUTH|BEARER|COOKIE|UNSAFESSL|PROXY|NETRC|SSL)")
 
@@ -43,13 +44,13 @@ def place_of(href: str, signer: str = "") -> LocalFile | RemoteFile:
         if href.startswith("/vsi"):
             raise Foreign(href)
         return LocalFile(href)
-    parts = urlsplit(href)
+    parts = urlsplit(plain(href))
     path = unquote(parts.path.lstrip("/"))
     usual = _PLAIN.fullmatch(path) and not {"", ".", ".."} & set(path.split("/"))
     if not usual or parts.fragment or (_STATE.forked and parts.scheme != "file"):
         raise Foreign("an address only GDAL knows")
-    if parts.scheme in ("http", "https", "s3", "az", "abfs", "abfss"):
-        door = StoreDoor(href, signer)
+    if parts.scheme in ("http", "https", "s3", "az"):
+        door = StoreDoor(plain(href), signer)
         door.store()
         return RemoteFile(door, path)
     if parts.scheme == "file" and not parts.netloc and "%" not in href:
@@ -80,7 +81,7 @@ class StoreDoor:
         if parts.scheme in ("http", "https"):
             headers = headers_for(signed, self.signer)
             return _http(f"{parts.scheme}://{parts.netloc}/", parts.query, headers, client)
-        return _azure(parts.netloc, parts.query, client)
+        return _azure(parts.netloc, client)
 
     def worked(self, patience: int, seconds: float) -> None:
         """Note how long a further try took that worked."""
@@ -116,33 +117,14 @@ def _http(base: str, query: str, headers: dict[str, str], client: dict[str, Any]
 
 
 def _s3(bucket: str, said: dict[str, str], client: dict[str, Any]) -> Any:
-    """Return the store of a bucket, if the environment says all that is needed; GDAL knows more ways."""
-    env = os.environ
-    anonymous = "anonymous" in said or env.get("AWS_NO_SIGN_REQUEST", "").upper() in _YES
-    region = said.get("region") or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
-    if region is None or not (anonymous or {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= env.keys()):
-        raise Foreign("no region or keys in the environment")
-    config: dict[str, Any] = {"region": region, "skip_signature": anonymous}
-    if "requester-pays" in said or env.get("AWS_REQUEST_PAYER") == "requester":
-        config["request_payer"] = True
-    if host := said.get("endpoint") or env.get("AWS_S3_ENDPOINT"):
-        plain = env.get("AWS_HTTPS", "YES").upper() in _NO
-        config["endpoint"] = host if "://" in host else f"http{'' if plain else 's'}://{host}"
-    own = env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SESSION_TOKEN")
-    key = repr(("s3", bucket, sorted(config.items()), own, client["read_timeout"]))
+    config: Any = s3_config(said)
+    key = repr(("s3", bucket, sorted(config.items()), client["read_timeout"]))
     return _store(key, lambda: S3Store(bucket, config=config, client_options=client, retry_config=_ONCE))  # type: ignore[arg-type]
 
 
-def _azure(where: str, token: str, client: dict[str, Any]) -> Any:
-    container, _, host = where.rpartition("@")
-    account = host.split(".")[0] if container else os.environ.get("AZURE_STORAGE_ACCOUNT", "")
-    container = container or where
-    keys = {"AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CONNECTION_STRING"}
-    if not account or (keys & os.environ.keys() and not token):
-        raise Foreign("GDAL's settings")
-    config: dict[str, Any] = {"account_name": account, "container_name": container}
-    config |= {"sas_key": token} if token else {"skip_signature": True}
-    key = repr(("az", account, container, token, client["read_timeout"]))
+def _azure(container: str, client: dict[str, Any]) -> Any:
+    config: Any = azure_config(container)
+    key = repr(("az", sorted(config.items()), client["read_timeout"]))
     return _store(key, lambda: AzureStore(config=config, client_options=client, retry_config=_ONCE))  # type: ignore[arg-type]
 
 
@@ -172,7 +154,10 @@ def _store(key: str, make: Callable[[], Any]) -> Any:
     state = _STATE
     with state.lock:
         if key not in state.stores:
-            state.stores[key] = make()
+            try:
+                state.stores[key] = make()
+            except exceptions.BaseError:
+                raise Foreign("settings that obstore refuses") from None  # GDAL says what is wrong
             if len(state.stores) > 64:
                 state.stores.popitem(last=False)
         state.stores.move_to_end(key)
