@@ -212,6 +212,7 @@ class TestServers:
 
         def fault(handler, name, start, body):
             if start == 0:
+                handler.etag = '"1"'  # a connection may be used again
                 return body
             size = (folder / name).stat().st_size
             if what == "etag":
