@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import shapely
@@ -16,14 +15,11 @@ from shapely.geometry.base import BaseGeometry
 
 from .catalogs import BOA_FLAGS, Catalog
 from .errors import ItemsError
+from .facts import baseline_of, generated_of, platform_of, sun_of, tile_of, time_of
 from .grids import asset_grid
 from .loaders.base import Source
 from .sentinel2 import BANDS, BOA_ADD_OFFSET, OFFSET_BASELINE, QUANTIFICATION
 from .signing import unsigned
-
-_PRODUCT = re.compile(r"_N(\d{2})(\d{2})_")
-_DATASTRIP = re.compile(r"_N(\d{2}\.\d{2})$")
-_TILE = re.compile(r"(?:^|_)T?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:_|$)")
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ def granule_of(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalo
 
 def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog) -> Granule:
     properties = record.get("properties", {})
-    baseline = _baseline(record)
+    baseline = baseline_of(record)
     sources, offsets, scales, missing = {}, {}, {}, []
     for band in bands:
         key = layout.assets.get(band, band)
@@ -114,12 +110,12 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
             scales[band] = float(_raster(asset).get("scale") or 1 / QUANTIFICATION)
     return Granule(
         str(record["id"]),
-        _time(record),
-        _platform(record),
-        _tile(record),
+        time_of(record),
+        platform_of(record),
+        tile_of(record),
         baseline,
-        str(properties.get("s2:generation_time") or properties.get("processing:datetime") or ""),
-        *_sun(properties),
+        generated_of(record),
+        *sun_of(record),
         _footprint(record),
         sources,
         offsets,
@@ -169,59 +165,6 @@ def _offset(
     if layout.offsets == "boa_flag" and any(properties.get(flag) is True for flag in BOA_FLAGS):
         return 0.0
     return float(BOA_ADD_OFFSET) if baseline >= OFFSET_BASELINE else 0.0
-
-
-def _baseline(record: Mapping[str, Any]) -> str:
-    """Return the processing baseline as ``"05.09"``, from wherever the Item says it."""
-    properties = record.get("properties", {})
-    for key in ("s2:processing_baseline", "processing:version", "sentinel:processing_baseline"):
-        if properties.get(key):
-            match = re.fullmatch(r"(\d{1,2})\.(\d{2})", str(properties[key]))
-            if match:
-                return f"{int(match[1]):02d}.{match[2]}"
-    for key in ("s2:product_uri", "sentinel:product_id", "s2:datastrip_id", "eopf:datastrip_id"):
-        text = str(properties.get(key) or "")
-        if match := _PRODUCT.search(text):
-            return f"{match[1]}.{match[2]}"
-        if match := _DATASTRIP.search(text):
-            return match[1]
-    match = _PRODUCT.search(str(record["id"]))
-    return f"{match[1]}.{match[2]}" if match else ""
-
-
-def _time(record: Mapping[str, Any]) -> datetime:
-    properties = record.get("properties", {})
-    text = properties.get("datetime") or properties.get("start_datetime")
-    try:
-        when = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise ItemsError(f"Item {record['id']!r} has no usable datetime: {text!r}.") from error
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-
-
-def _platform(record: Mapping[str, Any]) -> str:
-    said = str(record.get("properties", {}).get("platform") or "").lower()
-    prefix = str(record["id"])[:3].upper()
-    if said and not said.startswith(("sentinel-2", "sentinel2", "s2")):
-        raise ItemsError(f"Item {record['id']!r} is of {said}; eocube reads Sentinel-2.")
-    return said or (f"sentinel-2{prefix[2].lower()}" if prefix.startswith("S2") else "unknown")
-
-
-def _tile(record: Mapping[str, Any]) -> str:
-    properties = record.get("properties", {})
-    said = str(properties.get("grid:code") or properties.get("s2:mgrs_tile") or "")
-    said = said.removeprefix("MGRS-")
-    match = _TILE.search(str(record["id"]))
-    return (said or (match[1] if match else "")).zfill(5)
-
-
-def _sun(properties: Mapping[str, Any]) -> tuple[float, float]:
-    azimuth = properties.get("view:sun_azimuth", properties.get("s2:mean_solar_azimuth"))
-    elevation = properties.get("view:sun_elevation")
-    zenith = properties.get("s2:mean_solar_zenith")
-    if elevation is None and zenith is not None:
-        elevation = 90 - float(zenith)
-    return tuple(float("nan") if v is None else float(v) for v in (azimuth, elevation))  # type: ignore[return-value]
 
 
 def _footprint(record: Mapping[str, Any]) -> BaseGeometry:
