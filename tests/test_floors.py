@@ -11,8 +11,8 @@ import eocube
 
 ROOT = Path(eocube.__file__).parent
 FLOORS = {
-    0: {"errors", "sentinel2", "pixels", "codes"},
-    1: {"catalogs", "signing", "periods", "tiles", "facts", "filters", "areas", "grids", "loaders", "masks", "reducers", "indices"},
+    0: {"errors", "reports", "sentinel2", "pixels", "codes"},
+    1: {"catalogs", "signing", "periods", "tiles", "facts", "filters", "trust", "areas", "grids", "loaders", "masks", "reducers", "indices"},
     2: {"items", "granules", "scenes", "costs", "descriptions", "plans", "queries"},
     3: {"reading"},
     4: {"lazy", "cubes", "composites", "writers"},

@@ -20,6 +20,7 @@ _PRODUCT = re.compile(r"_N(\d{2})(\d{2})_")
 _DATASTRIP = re.compile(r"_N(\d{2}\.\d{2})$")
 _TILE = re.compile(r"(?:^|_)T?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:_|$)")
 _ORBIT = re.compile(r"_R(\d{3})(?:_|$)")
+_LEVEL = re.compile(r"MSI_?L?(1C|2A)|(?:^|[_-])L(1C|2A)(?:[_-]|$)")
 _PRODUCT_NAMES = ("s2:product_uri", "sentinel:product_id")
 _DATASTRIPS = ("s2:datastrip_id", "eopf:datastrip_id")
 
@@ -144,9 +145,8 @@ def level_of(record: Mapping[str, Any]) -> str:
     properties = properties_of(record)
     keys = ("s2:product_type", "product:type", *_PRODUCT_NAMES)
     for text in (*(properties.get(key) for key in keys), record.get("collection"), record.get("id")):
-        for level in ("L1C", "L2A"):
-            if level[1:] in str(text or "").upper():
-                return level
+        if match := _LEVEL.search(str(text or "").upper()):
+            return f"L{match[1] or match[2]}"
     assets = record.get("assets")
     keys_of = {str(key).lower() for key in assets} if isinstance(assets, Mapping) else set()
     return "L1C" if {"cirrus", "b10"} & keys_of else "L2A"

@@ -14,12 +14,14 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from .catalogs import BOA_FLAGS, Catalog
-from .errors import ItemsError
+from .errors import ItemsError, UntrustedError
 from .facts import baseline_of, generated_of, platform_of, sun_of, tile_of, time_of
 from .grids import asset_grid
+from .items import FOUND_IN
 from .loaders.base import Source
 from .sentinel2 import BANDS, BOA_ADD_OFFSET, OFFSET_BASELINE, QUANTIFICATION
 from .signing import unsigned
+from .trust import SIDE, TRUSTED, check_href, check_id, origin_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Granule:
         What the sum is multiplied by.
     missing : tuple of str
         Assets that were asked for and are not there.
+    assumed : bool
+        Whether the offset is a guess: it depends on the baseline, and nothing says which it is.
+    collection, catalog : str
+        Where it was found; the catalog only if several were searched.
     """
 
     id: str
@@ -61,6 +67,9 @@ class Granule:
     offsets: Mapping[str, float]
     scales: Mapping[str, float]
     missing: tuple[str, ...] = ()
+    assumed: bool = False
+    collection: str = ""
+    catalog: str = ""
 
     @property
     def grid(self) -> GeoBox | None:
@@ -90,14 +99,14 @@ def granule_of(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalo
         return _granule(record, bands, layout)
     except ItemsError:
         raise
-    except (TypeError, ValueError, LookupError, AttributeError, shapely.errors.ShapelyError) as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, shapely.errors.ShapelyError) as error:
         raise ItemsError(f"Item {record.get('id')!r} is not a valid STAC Item: {error!r}.") from error
 
 
 def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog) -> Granule:
-    properties = record.get("properties", {})
+    check_id(str(record["id"]), origin_of(record))
     baseline = baseline_of(record)
-    sources, offsets, scales, missing = {}, {}, {}, []
+    sources, offsets, scales, missing, assumed = {}, {}, {}, [], False
     for band in bands:
         key = layout.assets.get(band, band)
         asset = record["assets"].get(key)
@@ -106,8 +115,10 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
             continue
         sources[band] = _source(record, band, key, asset, layout)
         if BANDS[band].kind == "reflectance":
-            offsets[band] = _offset(properties, asset, baseline, layout)
-            scales[band] = float(_raster(asset).get("scale") or 1 / QUANTIFICATION)
+            stated = _offset(record, asset, baseline, layout)
+            assumed = assumed or stated is None
+            offsets[band] = 0.0 if stated is None else stated
+            scales[band] = _scale(record, asset)
     return Granule(
         str(record["id"]),
         time_of(record),
@@ -121,6 +132,9 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
         offsets,
         scales,
         tuple(missing),
+        assumed,
+        str(record.get("collection") or ""),
+        str(record.get(FOUND_IN) or ""),
     )
 
 
@@ -128,17 +142,32 @@ def _source(
     record: Mapping[str, Any], band: str, key: str, asset: Mapping[str, Any], layout: Catalog
 ) -> Source:
     spectral = BANDS[band].kind != "class"
+    item, origin = str(record["id"]), origin_of(record)
+    if not isinstance(asset["href"], str) or not asset["href"]:
+        raise ItemsError(f"Asset {key!r} of Item {item!r} has no href: {asset['href']!r}.")
+    check_href(asset["href"], origin, item, key)
     return Source(
-        href=unsigned(str(asset["href"])),
-        item=str(record["id"]),
+        href=unsigned(asset["href"]),
+        item=item,
         asset=key,
         nodata=BANDS[band].nodata,
         dtype="uint16" if BANDS[band].kind == "reflectance" or band in ("aot", "wvp") else "uint8",
         resampling="auto" if spectral else "nearest",
         overviews=spectral,
-        grid=asset_grid(record.get("properties", {}), asset),
+        grid=_grid(record, key, asset, origin),
         signer=layout.signer,
+        origin=origin,
     )
+
+
+def _grid(record: Mapping[str, Any], key: str, asset: Mapping[str, Any], origin: str) -> GeoBox | None:
+    found = asset_grid(record.get("properties", {}), asset)
+    if found is not None and max(found.shape) > SIDE and origin != TRUSTED:
+        raise UntrustedError(
+            f"Asset {key!r} of Item {record['id']!r} claims a proj:shape of {tuple(found.shape)} pixels; a "
+            "Sentinel-2 tile has 10,980 along a side. If it is true, search with Catalog(..., trust=True)."
+        )
+    return found
 
 
 def _raster(asset: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -155,15 +184,31 @@ def _raster(asset: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def _scale(record: Mapping[str, Any], asset: Mapping[str, Any]) -> float:
+    scale = float(_raster(asset).get("scale") or 1 / QUANTIFICATION)
+    if not 1e-9 < scale <= 1:
+        raise ItemsError(f"Item {record['id']!r} says a scale of {scale:g}: reflectance is about 0.0001 * DN.")
+    return scale
+
+
 def _offset(
-    properties: Mapping[str, Any], asset: Mapping[str, Any], baseline: str, layout: Catalog
-) -> float:
-    """Return what to add to the digital numbers (reference: ESA, baseline 04.00, 2022-01-25)."""
-    entry = _raster(asset)
-    if layout.offsets in ("metadata", "auto") and entry.get("offset") is not None:
-        return float(round(entry["offset"] / (entry.get("scale") or 1 / QUANTIFICATION), 6))
+    record: Mapping[str, Any], asset: Mapping[str, Any], baseline: str, layout: Catalog
+) -> float | None:
+    """Return what to add to the digital numbers (reference: ESA, baseline 04.00, 2022-01-25).
+
+    None if the baseline decides and nobody says it.
+    """
+    stated = _raster(asset).get("offset")
+    if layout.offsets in ("metadata", "auto") and stated is not None:
+        found = float(round(stated / _scale(record, asset), 6))
+        if not -60_000 < found < 60_000:
+            raise ItemsError(f"Item {record['id']!r} says an offset of {stated:g}: it is about -0.1.")
+        return found
+    properties = record.get("properties", {})
     if layout.offsets == "boa_flag" and any(properties.get(flag) is True for flag in BOA_FLAGS):
         return 0.0
+    if not baseline:
+        return None
     return float(BOA_ADD_OFFSET) if baseline >= OFFSET_BASELINE else 0.0
 
 

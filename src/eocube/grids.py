@@ -118,8 +118,11 @@ def asset_grid(properties: Mapping[str, Any], asset: Mapping[str, Any]) -> GeoBo
         return None
     try:
         rows, columns = (int(number) for number in shape)
-        return _shared_grid(str(code), rows, columns, *(float(t) for t in transform[:6]))
-    except (TypeError, ValueError):
+        numbers = [float(t) for t in transform[:6]]
+        if not all(map(math.isfinite, numbers)) or rows < 1 or columns < 1 or numbers[0] <= 0:
+            return None
+        return _shared_grid(str(code), rows, columns, *numbers)
+    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError):
         return None
 
 

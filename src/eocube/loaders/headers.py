@@ -8,7 +8,9 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ..errors import UntrustedError
 from ..signing import sign, unsigned
+from ..trust import settled
 from .base import Source
 from .directories import Foreign
 from .places import place_of
@@ -144,7 +146,9 @@ def header_later(source: Source) -> Future[Header] | None:
 
 def _signed(source: Source) -> str:
     try:
-        return sign(source.href, source.signer)
+        return settled(sign(source.href, source.signer), source.origin)
+    except UntrustedError as error:
+        reason = str(error)
     except (OSError, ValueError) as error:
         reason = f"it could not be signed: {error}"
     raise Unreadable(reason)

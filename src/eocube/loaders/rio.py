@@ -17,6 +17,7 @@ from rasterio.windows import Window
 
 from ..errors import ReadError
 from ..signing import sign
+from ..trust import settled
 from .base import Source, none_wanted, read_error
 from .sampling import cut, scales
 
@@ -75,7 +76,7 @@ class RioLoader:
 
     def _open(self, source: Source, **options: Any) -> rasterio.DatasetReader:
         drivers = list(self.drivers) if self.drivers is not None else None
-        href = sign(source.href, source.signer)
+        href = settled(sign(source.href, source.signer), source.origin)
         return rasterio.DatasetReader(href, driver=drivers, sharing=False, **options)
 
 

@@ -20,6 +20,7 @@ from rasterio.windows import Window
 from ..errors import InputError
 from ..grids import nests
 from ..signing import sign
+from ..trust import settled
 from .base import Source, none_wanted, read_error
 
 
@@ -49,7 +50,7 @@ def _read(source: Source, geobox: GeoBox) -> NDArray[Any]:
         raise InputError("loader='stackstac' needs a grid with an EPSG code: take loader='rio'.")
     resolution = (geobox.affine.a, -geobox.affine.e)
     spec = RasterSpec(geobox.crs.epsg, geobox.extent.boundingbox.bbox, resolution)
-    href = sign(source.href, source.signer)
+    href = settled(sign(source.href, source.signer), source.origin)
     resampling = _resampling(source, href, geobox)
     try:
         reader = AutoParallelRioReader(
