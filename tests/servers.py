@@ -98,9 +98,7 @@ def fits(feature, body) -> bool:
         area = shapely.geometry.shape(body["intersects"])
         if not shapely.geometry.shape(feature["geometry"]).intersects(area):
             return False
-    return all(
-        properties.get(name) == wanted["eq"] for name, wanted in (body.get("query") or {}).items()
-    )
+    return all(properties.get(name) == wanted["eq"] for name, wanted in (body.get("query") or {}).items())
 
 
 @contextmanager

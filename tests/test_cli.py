@@ -39,13 +39,20 @@ def test_the_first_command_of_the_readme(run, tmp_path, monkeypatch):
         assert file.descriptions == ("red", "green", "blue", "nir")
         values = file.read()
     world = eo.sample.cached()
-    cube = eo.load(eo.search(world.items_path), world.grid, bands=["red", "green", "blue", "nir"], mask=eo.SCLMask())
+    cube = eo.load(
+        eo.search(world.items_path), world.grid, bands=["red", "green", "blue", "nir"], mask=eo.SCLMask()
+    )
     np.testing.assert_array_equal(values, eo.composite(cube, eo.Median()).compute().values)
     with rasterio.open("mosaic.count.tif") as file:
         assert file.read(1).max() <= 12
     with rasterio.open("mosaic.png") as file:
         assert file.count == 4
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "mosaic.count.tif", "mosaic.png", "mosaic.tif"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "cache",
+        "mosaic.count.tif",
+        "mosaic.png",
+        "mosaic.tif",
+    ]
 
 
 def test_search_and_keep(run, small):
@@ -58,7 +65,9 @@ def test_search_and_keep(run, small):
 
 
 def test_plan_reads_nothing(run, small):
-    out = run("plan", "--catalog", small.items_path, "--dilate", 60, "--bands", "B04,nir", "--dtype", "uint16")
+    out = run(
+        "plan", "--catalog", small.items_path, "--dilate", 60, "--bands", "B04,nir", "--dtype", "uint16"
+    )
     assert "red, nir (uint16" in out
     assert "SCLMask().dilate(metres=60) at 20 m, rim 60 m (3 px)" in out
 
@@ -117,8 +126,12 @@ def test_existing_output_is_refused_before_the_work(run, small, tmp_path):
 
 
 def test_help_and_version():
-    out = subprocess.run([sys.executable, "-m", "eocube", "--help"], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-m", "eocube", "--help"], capture_output=True, text=True, check=True
+    ).stdout
     for command in ("search", "plan", "mosaic", "ndvi", "sample"):
         assert command in out
-    version = subprocess.run([sys.executable, "-m", "eocube", "--version"], capture_output=True, text=True, check=True)
+    version = subprocess.run(
+        [sys.executable, "-m", "eocube", "--version"], capture_output=True, text=True, check=True
+    )
     assert eo.__version__ in version.stdout

@@ -13,7 +13,8 @@ import pytest
 import eocube
 
 PUBLIC = [
-    "EARTH_SEARCH", "EARTH_SEARCH_C1", "PLANETARY_COMPUTER", "BandError", "Catalog", "Count", "EocubeError",
+    "CDSE", "EARTH_SEARCH", "EARTH_SEARCH_C1", "EARTH_SEARCH_L1C", "EARTH_SEARCH_V0", "best", "score",
+    "search_tiles", "PLANETARY_COMPUTER", "BandError", "Catalog", "Count", "EocubeError",
     "InputError", "Mean", "Median", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "SCLMask",
     "area", "composite", "errors", "grid_for", "load", "mask", "ndvi", "plan", "sample", "search", "write_cog",
     "write_zarr",

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "CDSE": "catalogs",
     "EARTH_SEARCH": "catalogs",
     "EARTH_SEARCH_C1": "catalogs",
+    "EARTH_SEARCH_L1C": "catalogs",
+    "EARTH_SEARCH_V0": "catalogs",
     "PLANETARY_COMPUTER": "catalogs",
     "BandError": "errors",
     "Catalog": "catalogs",
@@ -28,20 +31,26 @@ _WHERE = {
     "ReadError": "errors",
     "SCLMask": "masks",
     "area": "areas",
+    "best": "choices",
     "composite": "composites",
     "grid_for": "grids",
     "load": "cubes",
     "mask": "masks",
     "ndvi": "indices",
     "plan": "plans",
+    "score": "choices",
     "search": "queries",
+    "search_tiles": "queries",
     "write_cog": "writers",
     "write_zarr": "writers",
 }
 
 __all__ = [
+    "CDSE",
     "EARTH_SEARCH",
     "EARTH_SEARCH_C1",
+    "EARTH_SEARCH_L1C",
+    "EARTH_SEARCH_V0",
     "PLANETARY_COMPUTER",
     "BandError",
     "Catalog",
@@ -57,6 +66,7 @@ __all__ = [
     "ReadError",
     "SCLMask",
     "area",
+    "best",
     "composite",
     "errors",
     "grid_for",
@@ -65,7 +75,9 @@ __all__ = [
     "ndvi",
     "plan",
     "sample",
+    "score",
     "search",
+    "search_tiles",
     "write_cog",
     "write_zarr",
 ]
@@ -73,7 +85,16 @@ __all__ = [
 if TYPE_CHECKING:
     from . import errors, sample
     from .areas import area
-    from .catalogs import EARTH_SEARCH, EARTH_SEARCH_C1, PLANETARY_COMPUTER, Catalog
+    from .catalogs import (
+        CDSE,
+        EARTH_SEARCH,
+        EARTH_SEARCH_C1,
+        EARTH_SEARCH_L1C,
+        EARTH_SEARCH_V0,
+        PLANETARY_COMPUTER,
+        Catalog,
+    )
+    from .choices import best, score
     from .composites import composite
     from .cubes import load
     from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError
@@ -82,7 +103,7 @@ if TYPE_CHECKING:
     from .masks import SCLMask, mask
     from .pixels import Pixels
     from .plans import Plan, plan
-    from .queries import search
+    from .queries import search, search_tiles
     from .reducers import Count, Mean, Median, Percentile
     from .writers import write_cog, write_zarr
 

@@ -75,7 +75,9 @@ class Catalog:
 
     def __post_init__(self) -> None:
         if not isinstance(self.assets, Mapping):
-            raise CatalogError(f"assets={self.assets!r} is not a mapping: write {{'red': 'B4', 'scl': 'SCL'}}.")
+            raise CatalogError(
+                f"assets={self.assets!r} is not a mapping: write {{'red': 'B4', 'scl': 'SCL'}}."
+            )
         # ESA's names are understood here as everywhere.
         object.__setattr__(self, "assets", {band_name(band): str(key) for band, key in self.assets.items()})
         if self.offsets not in _RULES:
@@ -152,7 +154,14 @@ CDSE = Catalog(
 
 CATALOGS: dict[str, Catalog] = {
     catalog.name: catalog
-    for catalog in (EARTH_SEARCH, EARTH_SEARCH_C1, EARTH_SEARCH_L1C, EARTH_SEARCH_V0, PLANETARY_COMPUTER, CDSE)
+    for catalog in (
+        EARTH_SEARCH,
+        EARTH_SEARCH_C1,
+        EARTH_SEARCH_L1C,
+        EARTH_SEARCH_V0,
+        PLANETARY_COMPUTER,
+        CDSE,
+    )
 }
 """The known catalogs by name, as the command line takes them."""
 

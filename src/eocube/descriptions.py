@@ -61,11 +61,15 @@ def as_html(plan: Plan) -> str:
         for scene, own in list(zip(plan.scenes, plan.used, strict=True))[:200]
     )
     more = len(plan.scenes) - 200
-    twins = f"<details><summary>{len(plan.dropped)} left out</summary>{plan.dropped._repr_html_()}</details>"
+    twins = (
+        ""
+        if not plan.dropped
+        else f"<details><summary>{len(plan.dropped)} left out</summary>{plan.dropped._repr_html_()}</details>"
+    )
     return (
         f"<div><b>eocube.Plan</b><table>{rows}</table><details><summary>{len(plan.scenes)} scenes"
         "</summary><table><tr><th>time (UTC)</th><th>platform</th><th>baseline</th><th>offset</th>"
-        f"<th>Items</th></tr>{dates}</table>{f'and {more} more' if more > 0 else ''}</details>{twins if plan.dropped else ''}</div>"
+        f"<th>Items</th></tr>{dates}</table>{f'and {more} more' if more > 0 else ''}</details>{twins}</div>"
     )
 
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import shapely
 import shapely.errors
-import shapely.geometry
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
@@ -20,6 +18,7 @@ from .grids import asset_grid
 from .items import FOUND_IN
 from .loaders.base import Source
 from .sentinel2 import BANDS, BOA_ADD_OFFSET, OFFSET_BASELINE, QUANTIFICATION
+from .shapes import footprint_of
 from .signing import unsigned
 from .trust import SIDE, TRUSTED, check_href, check_id, origin_of
 
@@ -78,6 +77,12 @@ class Granule:
         return min(grids, key=lambda grid: grid.affine.a, default=None)
 
 
+_ODD = (
+    TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError,
+    shapely.errors.ShapelyError,
+)  # fmt: skip
+
+
 def granule_of(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog) -> Granule:
     """Read an Item.
 
@@ -99,7 +104,7 @@ def granule_of(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalo
         return _granule(record, bands, layout)
     except ItemsError:
         raise
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, shapely.errors.ShapelyError) as error:
+    except _ODD as error:
         raise ItemsError(f"Item {record.get('id')!r} is not a valid STAC Item: {error!r}.") from error
 
 
@@ -127,7 +132,7 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
         baseline,
         generated_of(record),
         *sun_of(record),
-        _footprint(record),
+        footprint_of(record),
         sources,
         offsets,
         scales,
@@ -187,7 +192,7 @@ def _raster(asset: Mapping[str, Any]) -> Mapping[str, Any]:
 def _scale(record: Mapping[str, Any], asset: Mapping[str, Any]) -> float:
     scale = float(_raster(asset).get("scale") or 1 / QUANTIFICATION)
     if not 1e-9 < scale <= 1:
-        raise ItemsError(f"Item {record['id']!r} says a scale of {scale:g}: reflectance is about 0.0001 * DN.")
+        raise ItemsError(f"Item {record['id']!r} says a scale of {scale:g}; it is about 0.0001.")
     return scale
 
 
@@ -210,18 +215,3 @@ def _offset(
     if not baseline:
         return None
     return float(BOA_ADD_OFFSET) if baseline >= OFFSET_BASELINE else 0.0
-
-
-def _footprint(record: Mapping[str, Any]) -> BaseGeometry:
-    if record.get("geometry"):
-        return shapely.make_valid(shapely.geometry.shape(record["geometry"]))
-    if record.get("bbox"):
-        west, south, east, north = _flat(record["bbox"])
-        return shapely.geometry.box(west, south, east, north)
-    raise ItemsError(f"Item {record['id']!r} has neither geometry nor bbox.")
-
-
-def _flat(bbox: list[float]) -> tuple[float, float, float, float]:
-    """Return west, south, east, north of a bbox that may hold heights too."""
-    half = len(bbox) // 2
-    return float(bbox[0]), float(bbox[1]), float(bbox[half]), float(bbox[half + 1])

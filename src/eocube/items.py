@@ -55,11 +55,9 @@ def _as_dict(item: Any) -> dict[str, Any]:
         raise ItemsError(f"A {type(item).__name__} is not a STAC Item.")
     record: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     own = item.get_self_href() if hasattr(item, "get_self_href") else None
-    root = item.get_root() if hasattr(item, "get_root") else None
-    for rel, href in (("self", own), ("root", root.get_self_href() if root is not None else None)):
-        if href:
-            links = [link for link in record.get("links") or [] if link.get("rel") != rel]
-            record["links"] = [*links, {"rel": rel, "href": href}]
+    if own:
+        links = [link for link in record.get("links") or [] if link.get("rel") != "self"]
+        record["links"] = [*links, {"rel": "self", "href": own}]
     return record
 
 
@@ -88,8 +86,8 @@ _ABSOLUTE = re.compile(r"/|\\|[A-Za-z][A-Za-z0-9+.-]*:")
 
 def _joined(href: str, record: Mapping[str, Any], key: str) -> str:
     links = record.get("links")
-    own = next((
-        link.get("href") for link in (links if isinstance(links, list) else [])
+    own: str = next((
+        str(link["href"]) for link in (links if isinstance(links, list) else [])
         if isinstance(link, Mapping) and link.get("rel") == "self" and isinstance(link.get("href"), str)
     ), "")  # fmt: skip
     if is_web(own):

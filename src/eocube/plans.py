@@ -38,7 +38,7 @@ from .grids import check_grid, crs_of, is_utm, nests
 from .items import as_dicts
 from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
 from .masks.algebra import Need, as_mask, need
-from .reports import DroppedTable
+from .reports import NOTHING_DROPPED, DroppedTable
 from .scenes import Scene, SceneTable, scenes_of
 from .sentinel2 import BANDS, band_names
 
@@ -93,7 +93,7 @@ class Plan:
     memory: int
     mask_crs: CRS
     outlines: tuple[tuple[BaseGeometry, ...], ...] = field(repr=False)
-    dropped: DroppedTable = DroppedTable()
+    dropped: DroppedTable = NOTHING_DROPPED
     skipped: tuple[str, ...] = ()
 
     @property
@@ -297,9 +297,7 @@ def _scene_table(
         raise MaskError(f"Mask {mask!r} needs {', '.join(need(mask).bands)}, but: {error}") from error
 
 
-def _over(
-    table: SceneTable, grid: GeoBox
-) -> tuple[tuple[Scene, ...], tuple[tuple[BaseGeometry, ...], ...]]:
+def _over(table: SceneTable, grid: GeoBox) -> tuple[tuple[Scene, ...], tuple[tuple[BaseGeometry, ...], ...]]:
     """Return the scenes that touch the grid, and where each granule may have data."""
     box = shapely.box(*grid.extent.boundingbox.bbox)
     every = _outlines([granule for scene in table.scenes for granule in scene.granules], grid)
@@ -407,4 +405,3 @@ def _check_choice(name: str, found: object, known: tuple[str, ...]) -> None:
         raise InputError(
             f"{name}={found!r} is not known.{did_you_mean(str(found), known)} Choose of: {', '.join(known)}."
         )
-

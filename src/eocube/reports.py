@@ -71,7 +71,10 @@ class DroppedTable(tuple[Dropped, ...]):
     def _repr_html_(self) -> str:
         head = "<tr><th>left out</th><th>kept</th><th>why</th></tr>"
         body = "".join(
-            "<tr>" + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row) + "</tr>"
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
             for row in self._rows()
         )
         return f"<table>{head}{body}</table>" if self else "<p>nothing was left out</p>"
+
+
+NOTHING_DROPPED = DroppedTable()

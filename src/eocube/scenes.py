@@ -20,13 +20,13 @@ from shapely.geometry.base import BaseGeometry
 from .errors import EocubeWarning, MissingAssetError, shorten
 from .granules import Granule, granule_of
 from .items import as_dicts, check_one_collection, layout_of
-from .reports import Dropped, DroppedTable
+from .reports import NOTHING_DROPPED, Dropped, DroppedTable
 
 _TWIN = 0.9
 """A granule covered to this share by better ones of the same pass adds nothing."""
 
-_PASS = timedelta(minutes=10)
-"""Granules of one tile within this time come from one pass (two passes are 100 minutes apart)."""
+ONE_PASS = 600
+"""Seconds. Granules of one tile within this time come from one pass (two passes are 100 minutes apart)."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class SceneTable:
     """
 
     scenes: tuple[Scene, ...]
-    dropped: DroppedTable = DroppedTable()
+    dropped: DroppedTable = NOTHING_DROPPED
     skipped: tuple[str, ...] = ()
 
     @property
@@ -165,9 +165,13 @@ def _without_twins(group: list[Granule]) -> tuple[list[Granule], list[Dropped]]:
     kept: list[Granule] = []
     dropped: list[Dropped] = []
     for granule in best_first:
-        better = [k for k in kept if k.tile == granule.tile and abs(k.time - granule.time) < _PASS]
+        better = [
+            k
+            for k in kept
+            if k.tile == granule.tile and abs(k.time - granule.time) < timedelta(seconds=ONE_PASS)
+        ]
         better = [k for k in better if shapely.intersects(k.footprint, granule.footprint)]
-        if _covered(granule.footprint, [k.footprint for k in better]):
+        if covered(granule.footprint, [k.footprint for k in better]):
             dropped.append(Dropped(granule.id, tuple(k.id for k in better), _why(granule, better[0])))
         else:
             kept.append(granule)
@@ -215,7 +219,8 @@ def _warn_of_guesses(granules: list[Granule]) -> None:
         )
 
 
-def _covered(footprint: BaseGeometry, others: list[BaseGeometry]) -> bool:
+def covered(footprint: BaseGeometry, others: list[BaseGeometry]) -> bool:
+    """Whether others cover 90 % of a footprint."""
     if not others or footprint.area == 0:
         return bool(others)
     common = shapely.intersection(footprint, shapely.union_all(others))

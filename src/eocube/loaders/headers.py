@@ -152,5 +152,3 @@ def _signed(source: Source) -> str:
     except (OSError, ValueError) as error:
         reason = f"it could not be signed: {error}"
     raise Unreadable(reason)
-
-

@@ -96,8 +96,11 @@ def _read_from(file: rasterio.DatasetReader, source: Source, geobox: GeoBox) -> 
 
 def _grid_of(file: rasterio.DatasetReader, source: Source) -> GeoBox:
     if file.crs is not None:
-        return GeoBox(file.shape, file.transform, file.crs.to_wkt() if file.crs.to_epsg() is None else
-                      f"EPSG:{file.crs.to_epsg()}")
+        return GeoBox(
+            file.shape,
+            file.transform,
+            file.crs.to_wkt() if file.crs.to_epsg() is None else f"EPSG:{file.crs.to_epsg()}",
+        )
     if source.grid is not None and tuple(source.grid.shape) == file.shape:
         return source.grid
     raise read_error(source, "it has no CRS, and its Item does not state one that fits.")

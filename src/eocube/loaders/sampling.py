@@ -105,9 +105,7 @@ def _scales_across(src: GeoBox, crs: Any, pixel: tuple[float, float]) -> tuple[f
 _kept = threading.local()
 
 
-def _coordinates_across(
-    src: GeoBox, dst: GeoBox
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _coordinates_across(src: GeoBox, dst: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Across two CRSs they cost a projection per pixel; all dates and bands of a window share them.
 
     Kept by thread: a window is one thread's, and windows must not push out each other's.
@@ -160,9 +158,7 @@ def _places(index: NDArray[np.intp], inside: NDArray[np.bool_]) -> tuple[slice, 
     return slice(first, last), slice(int(at[0]), int(at[-1]) + 1) if one_by_one else at
 
 
-def _pixel(
-    coordinates: NDArray[np.float64], size: int
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _pixel(coordinates: NDArray[np.float64], size: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return the pixel each point falls into, clipped, and whether it lies inside."""
     with np.errstate(invalid="ignore"):
         index = np.floor(np.where(np.isfinite(coordinates), coordinates, -1) + _SAME).astype(np.intp)
