@@ -26,6 +26,7 @@ CONNECT = 10
 _BUSY = (408, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 60
 _PAGE = 250
+_EMPTY = 1000
 
 
 def ask(
@@ -67,6 +68,7 @@ def ask(
 
 
 def _opened(catalog: Catalog) -> Client:
+    from pystac import Link
     from pystac_client import Client
     from pystac_client.stac_api_io import StacApiIO
     from urllib3 import Retry
@@ -79,12 +81,29 @@ def _opened(catalog: Catalog) -> Client:
             found = super().get_retry_after(response)
             return None if found is None else min(found, _LONGEST_WAIT)
 
+    class Paging(StacApiIO):
+        """Goes on after an empty page, and does not take what is no page for the end."""
+
+        def get_pages(
+            self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
+        ) -> Iterator[dict[str, Any]]:
+            at: Any = url
+            while at is not None:
+                page = self.read_json(at, method=method, parameters=parameters)
+                features = page.get("features") if isinstance(page, dict) else None
+                if not isinstance(features, list):
+                    raise SearchError(f"{catalog.name} ({catalog.url}) answered a page without features.")
+                yield page
+                links = [link for link in page.get("links") or [] if link.get("rel") == "next"]
+                at, method = (Link.from_dict(links[0]) if links else None), None
+
     # POST is asked again too: a search changes nothing.
     retry = Patient(
         catalog.retries, backoff_factor=0.5, backoff_jitter=0.2, status_forcelist=_BUSY, allowed_methods=None
     )
-    io = StacApiIO(timeout=(CONNECT, catalog.timeout), max_retries=retry)
-    return Client.open(catalog.url, stac_io=io)
+    timeout = (CONNECT, catalog.timeout)
+    # Client.open sets the time-out anew: without it there, there is none.
+    return Client.open(catalog.url, stac_io=Paging(timeout=timeout, max_retries=retry), timeout=timeout)
 
 
 def _pushed(client: Client, wanted: Filters) -> dict[str, Any]:
@@ -117,18 +136,20 @@ def _items(
         **pushed,
     )
     pages: set[tuple[str, ...]] = set()
-    for page in answer.pages_as_dicts():
-        features = page.get("features")
-        if not isinstance(features, list):
-            raise SearchError(f"{catalog.name} ({catalog.url}) answered a page without features.")
-        ids = tuple(f"{feature.get('collection')}/{feature.get('id')}" for feature in features)
-        if ids and ids in pages:
+    empty = 0
+    assert answer._stac_io is not None
+    for page in answer._stac_io.get_pages(answer.url, answer.method, answer.get_parameters()):
+        ids = tuple(f"{feature.get('collection')}/{feature.get('id')}" for feature in page["features"])
+        if not ids:
+            empty += 1
+        if ids in pages or empty > _EMPTY:
             raise SearchError(
                 f"{catalog.name} ({catalog.url}) gives the same page again and again: its paging does not "
                 "end. Ask for a shorter period."
             )
-        pages.add(ids)
-        for feature in features:
+        if ids:
+            pages.add(ids)
+        for feature in page["features"]:
             yield pystac.Item.from_dict(feature, root=client, preserve_dict=False)
 
 
@@ -144,7 +165,7 @@ def _why(name: str, error: Exception, catalog: Catalog) -> str:
     refused = "too many" in found  # urllib3: "too many 503 error responses"
     if refused or any(isinstance(part, requests.exceptions.RetryError) for part in chain):
         return f"{name} is busy: asked {catalog.retries + 1} times, no answer ({found}). Try again later."
-    if any(isinstance(part, requests.Timeout) for part in chain):
+    if "Read timed out" in found or any(isinstance(part, requests.ReadTimeout) for part in chain):
         return f"{name} did not answer within {catalog.timeout:g} s: ask for less, or raise its timeout."
     if any(isinstance(part, requests.ConnectionError) for part in chain):
         return f"{name} cannot be reached. Check the network and the url."

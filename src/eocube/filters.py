@@ -77,9 +77,11 @@ class Filters:
             return False
 
     def _by_product(self, item: Mapping[str, Any]) -> bool:
-        cloud = number_of(properties_of(item).get("eo:cloud_cover"))
-        if self.max_cloud is not None and cloud is not None and cloud > self.max_cloud:
-            return False
+        said = properties_of(item).get("eo:cloud_cover")
+        if self.max_cloud is not None and said is not None:
+            cloud = number_of(said)
+            if cloud is None or cloud > self.max_cloud:
+                return False
         if self.tiles and tile_of(item) not in self.tiles:
             return False
         low, high = self.baseline
@@ -161,7 +163,7 @@ def filters(
     orbits, direction = _orbits(orbit)
     names = () if tiles is None else (tiles,) if isinstance(tiles, str) else tuple(tiles)
     return Filters(
-        max_cloud,
+        cloud,
         orbits,
         direction,
         () if platform is None else tuple(_platform(name) for name in _several(platform)),
