@@ -215,12 +215,13 @@ class TestSeveralCatalogs:
 
     def test_the_cube_is_that_of_a_catalog_without_gaps(self, gappy, small, small_items):
         first, second, _ = gappy
-        whole = eo.load(small_items, small.grid, bands=["red"], mask=eo.SCLMask()).compute()
-        found = eo.load(eo.search([first, second], small.bbox), small.grid, bands=["red"], mask=eo.SCLMask())
-        # Where the halves of a pass overlap, the id decides which is taken: the same pixels have data.
-        assert found.compute().notnull().equals(whole.notnull())
-        gaps = eo.load(eo.search(first, small.bbox), small.grid, bands=["red"], mask=eo.SCLMask()).compute()
-        assert not gaps.notnull().equals(whole.notnull())
+        def cube(items):
+            made = eo.load(items, small.grid, bands=["red"], mask=eo.SCLMask())
+            # Where the halves of a split pass overlap, the id decides which is taken: leave that day out.
+            return made.sel(time=made.time.dt.strftime("%Y-%m-%d") != "2022-03-24").compute()
+
+        assert cube(eo.search([first, second], small.bbox)).equals(cube(small_items))
+        assert not cube(eo.search(first, small.bbox)).equals(cube(small_items))
 
     def test_two_collections_only_if_asked_for(self, gappy, features, serve, small):
         first, _, _ = gappy

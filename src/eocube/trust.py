@@ -180,7 +180,7 @@ def _wrong(href: str, origin: str) -> str:
         return ""
     if "@" in parts.netloc:
         return "it holds a user name"
-    return _forbidden(_kind(host), origin)
+    return _forbidden(_kind(host) or "public", origin)
 
 
 def _forbidden(kind: str, origin: str) -> str:
@@ -193,7 +193,7 @@ def _forbidden(kind: str, origin: str) -> str:
 
 
 def _kind(host: str) -> str:
-    """Return public, loopback, private, link-local or special; a name is taken for public."""
+    """Return public, loopback, private, link-local or special; nothing for a name."""
     host = host.lower().rstrip(".")
     if re.fullmatch(_LOCAL_NAMES, host):
         return "loopback" if host.split(".")[-1].startswith("localhost") else "private"
@@ -204,7 +204,7 @@ def _kind(host: str) -> str:
             # Also as curl reads it: decimal, hexadecimal, octal, less than four parts.
             found = ipaddress.ip_address(socket.inet_aton(host))
         except (OSError, ValueError):
-            return "public"
+            return ""
     if found.version == 6:
         inner = found.ipv4_mapped or found.sixtofour
         if found in _NAT64 or (int(found) >> 32 == 0 and int(found) > 1):
@@ -225,8 +225,8 @@ def _kind(host: str) -> str:
 def _kind_resolved(host: str) -> str:
     """Return the kind of a host, a name looked up; the worst of several."""
     kind = _kind(host)
-    if kind != "public" or not host:
-        return kind
+    if kind or not host:
+        return kind or "public"
     kinds = {_kind(address) for address in _addresses(host)} or {"public"}
     return next(k for k in ("link-local", "special", "loopback", "private", "public") if k in kinds)
 
