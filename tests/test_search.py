@@ -6,6 +6,7 @@ import json
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import eocube as eo
@@ -215,13 +216,11 @@ class TestSeveralCatalogs:
 
     def test_the_cube_is_that_of_a_catalog_without_gaps(self, gappy, small, small_items):
         first, second, _ = gappy
-        def cube(items):
-            made = eo.load(items, small.grid, bands=["red"], mask=eo.SCLMask())
-            # Where the halves of a split pass overlap, the id decides which is taken: leave that day out.
-            return made.sel(time=made.time.dt.strftime("%Y-%m-%d") != "2022-03-24").compute()
+        def pixels(items):
+            return eo.load(items, small.grid, bands=["red"], mask=eo.SCLMask()).values
 
-        assert cube(eo.search([first, second], small.bbox)).equals(cube(small_items))
-        assert not cube(eo.search(first, small.bbox)).equals(cube(small_items))
+        np.testing.assert_array_equal(pixels(eo.search([first, second], small.bbox)), pixels(small_items))
+        assert np.isnan(pixels(eo.search(first, small.bbox))).sum() > np.isnan(pixels(small_items)).sum()
 
     def test_two_collections_only_if_asked_for(self, gappy, features, serve, small):
         first, _, _ = gappy
