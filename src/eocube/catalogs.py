@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from .errors import CatalogError, ItemsError
-from .facts import level_of
+from .facts import is_sentinel_2, level_of
 from .sentinel2 import BANDS, band_name
 
 OffsetRule = Literal["auto", "baseline", "boa_flag", "metadata"]
@@ -183,8 +183,25 @@ def recognise(item: Mapping[str, Any]) -> Catalog:
     Raises
     ------
     ItemsError
-        If the assets bear names of no known layout.
+        If the assets bear names of no known layout, or nothing says that it is Sentinel-2.
     """
+    found = _layout(item)
+    if found is None:
+        assets = item.get("assets", {})
+        raise ItemsError(
+            f"Item {item.get('id')!r} has assets that no known layout of Sentinel-2 bears: "
+            f"{', '.join(list(assets)[:12]) or 'none at all'}. Rename them to common names (red, nir, "
+            "scl) or ESA's (B04, B08, SCL), or search with a Catalog whose `assets` maps them."
+        )
+    if not is_sentinel_2(item):
+        raise ItemsError(
+            f"Item {item.get('id')!r} says nowhere that it is Sentinel-2, neither by platform nor by name; "
+            "eocube reads Sentinel-2. If it is, search with a Catalog whose `assets` maps its names."
+        )
+    return found
+
+
+def _layout(item: Mapping[str, Any]) -> Catalog | None:
     assets, properties = item.get("assets", {}), item.get("properties", {})
     if any(key in assets for key in ("blue", "green", "red", "nir", "scl")):
         return _element84(item)
@@ -193,11 +210,7 @@ def recognise(item: Mapping[str, Any]) -> Catalog:
     if any(key in assets for key in ("B02", "B03", "B04", "B08", "SCL")):
         v0 = any(key.startswith("sentinel:") for key in properties)
         return EARTH_SEARCH_V0 if v0 else PLANETARY_COMPUTER
-    raise ItemsError(
-        f"Item {item.get('id')!r} has assets that no known layout of Sentinel-2 bears: "
-        f"{', '.join(list(assets)[:12]) or 'none at all'}. Rename them to common names (red, nir, "
-        "scl) or ESA's (B04, B08, SCL), or search with a Catalog whose `assets` maps them."
-    )
+    return None
 
 
 def _element84(item: Mapping[str, Any]) -> Catalog:

@@ -150,3 +150,14 @@ def level_of(record: Mapping[str, Any]) -> str:
     assets = record.get("assets")
     keys_of = {str(key).lower() for key in assets} if isinstance(assets, Mapping) else set()
     return "L1C" if {"cirrus", "b10"} & keys_of else "L2A"
+
+
+def is_sentinel_2(record: Mapping[str, Any]) -> bool:
+    """Whether anything in an Item says so: its platform, properties, collection or id."""
+    properties = properties_of(record)
+    if properties.get("platform"):
+        return True  # another satellite's is refused by name; see platform_of
+    if any(str(key).startswith(("s2:", "sentinel:")) for key in properties):
+        return True
+    names = f"{record.get('collection')} {record.get('id')} {properties.get('constellation')}".lower()
+    return bool(re.search(r"sentinel[-_ ]?(?:s)?2|(?:^|[^a-z0-9])s2(?:[a-d]?(?:[^a-z0-9]|$))", names))
