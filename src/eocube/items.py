@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from .catalogs import Catalog, recognise
-from .errors import ItemsError, NoItemsError, shorten
+from .errors import InputError, ItemsError, NoItemsError, shorten
 from .facts import level_of
 from .trust import ORIGIN, is_web, origin_of
 
@@ -129,7 +129,11 @@ def layout_of(record: Mapping[str, Any]) -> Catalog:
     if not isinstance(said, Mapping):
         return recognise(record)
     base = Catalog("own", "") if said.get("assets") else recognise(record)
-    return replace(base, **{str(key): value for key, value in said.items()})
+    known = {str(key): value for key, value in said.items() if key in ("assets", "offsets", "signer")}
+    try:
+        return replace(base, **known)
+    except (InputError, TypeError) as error:
+        raise ItemsError(f"Item {record.get('id')!r} has an unusable {LAYOUT}: {error}") from error
 
 
 def said_by(catalog: Catalog, record: Mapping[str, Any]) -> dict[str, Any]:
