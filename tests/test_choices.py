@@ -36,7 +36,17 @@ def ids(items):
         ({"nodata": 50, "high": 10, "medium": 10}, 0.4),
         ({"nodata": 100}, 0.0),
         ({"high": 70, "medium": 50}, 0.0),
-        ({"high": None, "medium": None, "cirrus": None, "shadow": None, "eo:cloud_cover": 30, "nodata": 50}, 0.35),
+        (
+            {
+                "high": None,
+                "medium": None,
+                "cirrus": None,
+                "shadow": None,
+                "eo:cloud_cover": 30,
+                "nodata": 50,
+            },
+            0.35,
+        ),
         ({"high": None, "medium": None, "cirrus": None, "shadow": None, "nodata": None}, 0.5),
         ({"cirrus": None, "high": 25}, 0.75),
     ],
@@ -83,7 +93,11 @@ def test_the_worked_table():
 
 
 def test_per_tile():
-    found = [item(f"{t}{d}", f"06-{d:02}", high=d, **{"grid:code": f"MGRS-{t}"}) for t in ("33TTN", "32TQT") for d in (2, 7)]
+    found = [
+        item(f"{t}{d}", f"06-{d:02}", high=d, **{"grid:code": f"MGRS-{t}"})
+        for t in ("33TTN", "32TQT")
+        for d in (2, 7)
+    ]
     assert ids(eo.best(found, n=1)) == ["32TQT2", "33TTN2"]
 
 

@@ -135,3 +135,27 @@ def test_help_and_version():
         [sys.executable, "-m", "eocube", "--version"], capture_output=True, text=True, check=True
     )
     assert eo.__version__ in version.stdout
+
+
+def test_search_filters(run, small):
+    every = eo.search(small.items_path)
+    out = run("search", "--catalog", small.items_path, "--platform", "S2A", "--months", "11-6", "--baseline", "/03.99",
+              "--out", "some.json")  # fmt: skip
+    expected = eo.search(
+        small.items_path, platform="S2A", months=[1, 2, 3, 4, 5, 6, 11, 12], baseline=("", "03.99")
+    )
+    assert [i.id for i in eo.search("some.json")] == [i.id for i in expected]
+    assert 0 < len(expected) < len(every)
+    assert f"{len(expected)} Items" in out
+    out = run(
+        "search", "--catalog", small.items_path, "--tile", "33TTN", "--limit", "2", "--orbit", "descending"
+    )
+    assert "2 Items" in out
+    assert "32TQT" not in out
+    out = run("search", "--catalog", small.items_path, "--catalog", small.items_path)
+    assert f"{len(every)} Items" in out
+    assert f"{len(every)} of later catalogs left out" in out
+    assert "not months" in run("search", "--catalog", small.items_path, "--months", "June", fails=True)
+    assert "both say where" in run(
+        "search", "--catalog", small.items_path, "--tile", "33TTN", "--area", "1,2,3,4", fails=True
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from contextlib import suppress
 from copy import deepcopy
 
 import pytest
@@ -19,7 +20,9 @@ from eocube.errors import EocubeError
 
 EXAMPLES = int(os.environ.get("EOCUBE_FUZZ", "500"))
 
-HUGE = st.sampled_from([1e308, -1e308, 10**30, -(10**30), 2**63, float("inf"), float("-inf"), float("nan"), "9" * 400])
+HUGE = st.sampled_from(
+    [1e308, -1e308, 10**30, -(10**30), 2**63, float("inf"), float("-inf"), float("nan"), "9" * 400]
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | HUGE,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -27,14 +30,23 @@ JSON = st.recursive(
 )
 NUMBERS = st.lists(st.floats() | st.integers(-(10**12), 10**12) | HUGE, max_size=9)
 GEOMETRY = st.fixed_dictionaries(
-    {"type": st.sampled_from(["Polygon", "MultiPolygon", "Point", "GeometryCollection", "LineString", "Nonsense"])},
+    {
+        "type": st.sampled_from(
+            ["Polygon", "MultiPolygon", "Point", "GeometryCollection", "LineString", "Nonsense"]
+        )
+    },
     optional={"coordinates": st.lists(st.lists(NUMBERS, max_size=5), max_size=3) | JSON, "geometries": JSON},
 )
 RASTER = st.lists(
-    st.fixed_dictionaries({}, optional={"scale": JSON | st.floats(), "offset": JSON | st.floats()}), max_size=2
+    st.fixed_dictionaries({}, optional={"scale": JSON | st.floats(), "offset": JSON | st.floats()}),
+    max_size=2,
 )
-HREF = st.sampled_from(["../../x", "file:///etc/passwd", "http://[::1", "", "\x00", "s3://", "//", "C:\\x", "http://0x7f.1/a"])
-TIME = st.sampled_from(["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2021-02-30", "2021", "now", ""])
+HREF = st.sampled_from(
+    ["../../x", "file:///etc/passwd", "http://[::1", "", "\x00", "s3://", "//", "C:\\x", "http://0x7f.1/a"]
+)
+TIME = st.sampled_from(
+    ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2021-02-30", "2021", "now", ""]
+)
 
 PLACES = {
     ("id",): JSON | st.text(max_size=300),
@@ -45,7 +57,8 @@ PLACES = {
     ("collection",): JSON,
     ("properties",): JSON,
     ("assets",): JSON,
-    ("eocube:layout",): JSON | st.fixed_dictionaries({}, optional={"assets": JSON, "offsets": JSON, "signer": JSON}),
+    ("eocube:layout",): JSON
+    | st.fixed_dictionaries({}, optional={"assets": JSON, "offsets": JSON, "signer": JSON}),
     ("eocube:origin",): JSON | st.just("https://93.184.216.34/"),
     ("eocube:catalog",): JSON,
     ("stac_version",): JSON,
@@ -109,11 +122,10 @@ def test_plan(base, small, changes):
         warnings.simplefilter("ignore")
         try:
             made = eo.plan(records, small.grid, bands=["red"], mask=eo.SCLMask())
-        except EocubeError as error:
-            assert str(error)
-        else:
-            assert repr(made)
-            assert made._repr_html_()
+        except EocubeError:
+            return
+        assert repr(made)
+        assert made._repr_html_()
 
 
 @settings(max_examples=EXAMPLES)
@@ -122,12 +134,12 @@ def test_search_and_choose(base, small, changes):
     records = damaged(base, changes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            found = eo.search(records, small.bbox, "2021/2022", max_cloud=99, platform="S2A", orbit="descending")
+        with suppress(EocubeError):
+            found = eo.search(
+                records, small.bbox, "2021/2022", max_cloud=99, platform="S2A", orbit="descending"
+            )
             assert repr(found)
             assert len(eo.best(found, n=2)) <= len(found)
-        except EocubeError as error:
-            assert str(error)
 
 
 @settings(max_examples=EXAMPLES // 5)
@@ -137,7 +149,5 @@ def test_a_file(base, small, tmp_path, changes):
     path.write_text(json.dumps({"type": "FeatureCollection", "features": damaged(base, changes)}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
+        with suppress(EocubeError):
             assert len(eo.search(path, small.bbox)) <= 3
-        except EocubeError as error:
-            assert str(error)

@@ -72,7 +72,17 @@ def from_parquet(path):
     """Return the Items of a stac-geoparquet file as dicts."""
     from pyarrow.parquet import read_table
 
-    top = {"type", "stac_version", "stac_extensions", "id", "links", "assets", "collection", "bbox", "geometry"}
+    top = {
+        "type",
+        "stac_version",
+        "stac_extensions",
+        "id",
+        "links",
+        "assets",
+        "collection",
+        "bbox",
+        "geometry",
+    }
     for row in read_table(path).to_pylist():
         record = {key: row.pop(key) for key in top}
         box = record["bbox"]
@@ -173,7 +183,10 @@ class TestTable:
         tile = granule.tile
         assert re.fullmatch(r"\d{2}[A-Z]{3}", tile), name
         assert tile.lstrip("0") in name or tile in str(properties.get("s2:tile_id")), name
-        product = re.search(r"_N(\d\d)(\d\d)_", str(properties.get("s2:product_uri") or properties.get("sentinel:product_id") or name))
+        product = re.search(
+            r"_N(\d\d)(\d\d)_",
+            str(properties.get("s2:product_uri") or properties.get("sentinel:product_id") or name),
+        )
         said = row.get("baseline") or (f"{product[1]}.{product[2]}" if product else granule.baseline)
         assert granule.baseline == said, name
         assert re.fullmatch(r"\d\d\.\d\d", granule.baseline), name
@@ -317,7 +330,9 @@ class TestTraps:
     def test_three_collections(self, real):
         path = real / "stac/extracted/earthsearch-v1_20EPT_2025-07-31_three-collections.json"
         found = [r for r in json.loads(path.read_text())["features"] if "sentinel-2" in r["collection"]]
-        with pytest.raises(ItemsError, match=r"several collections: sentinel-2-c1-l2a \(6\), sentinel-2-l1c \(5\)"):
+        with pytest.raises(
+            ItemsError, match=r"several collections: sentinel-2-c1-l2a \(6\), sentinel-2-l1c \(5\)"
+        ):
             scenes_of(found, ("red",), longitude=-59)
         asked = [{**r, "eocube:catalog": r["collection"]} for r in found]
         with pytest.raises(ItemsError, match="several collections"):  # L1C is another level, always refused
@@ -327,7 +342,9 @@ class TestTraps:
         kept = [g for scene in table.scenes for g in scene.granules]
         assert len(kept) == len(table.dropped) == 6
         assert {g.collection for g in kept} == {"sentinel-2-c1-l2a"}
-        assert all("the same product in sentinel-2-l2a and sentinel-2-c1-l2a" in row.why for row in table.dropped)
+        assert all(
+            "the same product in sentinel-2-l2a and sentinel-2-c1-l2a" in row.why for row in table.dropped
+        )
 
     def test_antimeridian(self, records):
         some = [r for r in records if re.search(r"T01[A-Z]|01[A-Z]{3}|T60[A-Z]", r["id"]) and "assets" in r]

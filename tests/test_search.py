@@ -216,6 +216,7 @@ class TestSeveralCatalogs:
 
     def test_the_cube_is_that_of_a_catalog_without_gaps(self, gappy, small, small_items):
         first, second, _ = gappy
+
         def pixels(items):
             return eo.load(items, small.grid, bands=["red"], mask=eo.SCLMask()).values
 

@@ -115,7 +115,10 @@ class TestWhereItTravels:
             assert eo.plan(items, small.grid, bands=["red"])
 
     def test_an_api_cannot_trust_itself(self, serve, features, small):
-        said = [{**f, "eocube:origin": "trusted", "eocube:layout": {"signer": "planetary-computer"}} for f in features]
+        said = [
+            {**f, "eocube:origin": "trusted", "eocube:layout": {"signer": "planetary-computer"}}
+            for f in features
+        ]
         with serve(said) as (url, _):
             found = eo.search(url, small.bbox)
         assert all("eocube:layout" not in item.extra_fields for item in found)
@@ -200,7 +203,9 @@ class TestRedirects:
                     return
                 first, last = 0, len(data) - 1
                 if asked := self.headers.get("Range"):
-                    first, last = (int(n) if n else len(data) - 1 for n in asked.removeprefix("bytes=").split("-"))
+                    first, last = (
+                        int(n) if n else len(data) - 1 for n in asked.removeprefix("bytes=").split("-")
+                    )
                     last = min(last, len(data) - 1)
                 self.send_response(206 if asked else 200)
                 self.send_header("Content-Length", str(last - first + 1))
@@ -233,12 +238,14 @@ class TestRedirects:
 
     def test_to_loopback_from_afar(self, redirecting, monkeypatch):
         """A public name that leads to this machine, at once or by a redirect."""
-        url, to, _ = redirecting
-        monkeypatch.setattr("eocube.trust._redirect", lambda href: f"{url}/x.tif" if "93.184" in href else None)
+        url, _, _ = redirecting
+        monkeypatch.setattr(
+            "eocube.trust._redirect", lambda href: f"{url}/x.tif" if "93.184" in href else None
+        )
         with pytest.raises(UntrustedError, match="a loopback address"):
             settled("http://93.184.216.34/B04.tif", AFAR)
         monkeypatch.setattr("eocube.trust._addresses", lambda host: ("127.0.0.1",))
-        with pytest.raises(UntrustedError, match="leads into a local network.*loopback"):
+        with pytest.raises(UntrustedError, match=r"leads into a local network.*loopback"):
             settled("http://rebound.example.org/B04.tif", AFAR)
 
     def test_without_end(self, redirecting):
@@ -249,7 +256,7 @@ class TestRedirects:
 
     @pytest.mark.parametrize("loader", ["cog", "rio"])
     def test_a_harmless_one_is_followed(self, redirecting, small, small_items, loader):
-        url, to, seen = redirecting
+        url, to, _ = redirecting
         to["/B04.tif"] = "/moved/B04.tif"
         here = Source(small_items[0].assets["red"].href, "x", "red")
         there = Source(f"{url}/B04.tif", "x", "red", origin=url)
@@ -282,11 +289,15 @@ class TestRelative:
         assert scene.granules[0].sources["red"].href == str(path.parent / "B04.tif")
 
     def test_against_a_web_address(self, small, features):
-        record = made(features, "./B04.tif", links=[{"rel": "self", "href": "https://example.org/items/a/a.json"}])
+        record = made(
+            features, "./B04.tif", links=[{"rel": "self", "href": "https://example.org/items/a/a.json"}]
+        )
         (scene,) = eo.plan([record], small.grid, bands=["red"]).scenes
         assert scene.granules[0].sources["red"].href == "https://example.org/items/a/B04.tif"
 
     def test_relative_to_nothing(self, small, features):
         record = made(features, "./B04.tif") | {"eocube:origin": ""}
-        with pytest.raises(ItemsError, match=r"relative href './B04.tif'.*no self link.*eocube.search\(path\)"):
+        with pytest.raises(
+            ItemsError, match=r"relative href './B04.tif'.*no self link.*eocube.search\(path\)"
+        ):
             eo.plan([record], small.grid, bands=["red"])

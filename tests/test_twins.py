@@ -29,13 +29,19 @@ class TestRules:
         assert row == Dropped("X_0_L2A", ("X_1_L2A",), "baseline 03.00 < 05.00")
 
     def test_then_the_newest(self):
-        old, new = (item(n, **{"s2:generation_time": t}) for n, t in (("z", "2021-06-13T00:00:00Z"), ("a", "2021-06-13T00:00:00.5Z")))
+        old, new = (
+            item(n, **{"s2:generation_time": t})
+            for n, t in (("z", "2021-06-13T00:00:00Z"), ("a", "2021-06-13T00:00:00.5Z"))
+        )
         (row,) = table(new, old).dropped
         assert (row.id, row.kept) == ("z", ("a",))
         assert row.why == "generated 2021-06-13T00:00:00Z, before 2021-06-13T00:00:00.5Z"
 
     def test_then_collection_1(self):
-        c1 = item("S2A_T33TTN_20210612T100031_L2A") | {"collection": "sentinel-2-c1-l2a", "eocube:catalog": "earth-search-c1"}
+        c1 = item("S2A_T33TTN_20210612T100031_L2A") | {
+            "collection": "sentinel-2-c1-l2a",
+            "eocube:catalog": "earth-search-c1",
+        }
         l2a = item("S2A_33TTN_20210612_0_L2A") | {"eocube:catalog": "earth-search"}
         for order in ((c1, l2a), (l2a, c1)):
             (row,) = table(*order).dropped
@@ -76,7 +82,9 @@ class TestRules:
 
 
 class TestReport:
-    TABLE = DroppedTable([Dropped("a", ("b", "c"), "baseline 02.14 < 05.00"), Dropped("<x>", ("y",), "because")])
+    TABLE = DroppedTable(
+        [Dropped("a", ("b", "c"), "baseline 02.14 < 05.00"), Dropped("<x>", ("y",), "because")]
+    )
 
     def test_text_and_html(self):
         assert repr(self.TABLE).splitlines() == [
@@ -102,7 +110,9 @@ class TestReport:
         assert made.twins == ("S2A_33TTN_20210612_0_L2A",)
         assert made.dropped.ids == made.twins
         assert made.dropped[0].why == "baseline 03.00 < 05.00"
-        assert "S2A_33TTN_20210612_0_L2A (baseline 03.00 < 05.00; S2A_33TTN_20210612_1_L2A kept)" in repr(made)
+        assert "S2A_33TTN_20210612_0_L2A (baseline 03.00 < 05.00; S2A_33TTN_20210612_1_L2A kept)" in repr(
+            made
+        )
         assert "1 left out" in made._repr_html_()
         assert "baseline 03.00 &lt; 05.00" in made._repr_html_()
 
@@ -110,7 +120,9 @@ class TestReport:
 class TestUnknownBaseline:
     def test_said_where_it_matters(self):
         unknown = item("a", **{"s2:processing_baseline": None, "datetime": "2023-06-12T10:00:31Z"})
-        with pytest.warns(EocubeWarning, match=r"1 Items say neither a processing baseline nor an offset: a\."):
+        with pytest.warns(
+            EocubeWarning, match=r"1 Items say neither a processing baseline nor an offset: a\."
+        ):
             assert table(unknown).scenes[0].offset == 0
 
     def test_not_where_the_offset_is_known(self):

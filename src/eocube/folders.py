@@ -98,7 +98,12 @@ def in_time(items: Iterable[pystac.Item]) -> list[pystac.Item]:
     CatalogError
         If one has no usable time.
     """
-    unique = {(item.collection_id, item.id): item for item in items}
+    unique = {}
+    for item in items:
+        named = isinstance(item.id, str) and isinstance(item.collection_id, str | None)
+        if not named or not isinstance(item.properties, dict):
+            raise CatalogError(f"An Item's id, collection or properties are unusable: {str(item.id)[:80]!r}.")
+        unique[item.collection_id, item.id] = item
     try:
         return sorted(unique.values(), key=lambda item: (time_of(view(item)), item.id))
     except ItemsError as error:
