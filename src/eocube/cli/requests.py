@@ -84,9 +84,12 @@ class Query:
     def where(self) -> Geometry | None:
         """Return the area, if one was given."""
         from ..areas import area
+        from ..tiles import tile_name, tiles_outline
 
         if self.area is None:
-            return None if not self.tile else area(self.tile[0])
+            if len(self.tile) < 2:
+                return area(self.tile[0]) if self.tile else None
+            return area(tiles_outline([tile_name(tile) for tile in self.tile]))
         numbers = self.area.replace(" ", "").split(",")
         if len(numbers) == 4:
             try:
