@@ -95,3 +95,14 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="session")
 def small_items(small):
     return eocube.search(small.items_path)
+
+
+@pytest.fixture
+def serve():
+    """Return a context manager that serves Items by an API: ``with serve(features, conforms=...) as (url, asked)``.
+
+    Another API can take its place: what is tested with it holds for any that says it knows CQL2.
+    """
+    from .servers import stac_api
+
+    return stac_api

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,17 @@ CONFORMS = [
     "https://api.stacspec.org/v1.0.0/item-search#query",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
 ]
+
+
+CQL2 = [
+    *CONFORMS,
+    "https://api.stacspec.org/v1.0.0/item-search#filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
+]
+PLAIN = [name for name in CONFORMS if "#query" not in name]
+"""What an API says that it knows: PLAIN: no filters; CONFORMS: queries; CQL2: both."""
 
 
 @contextmanager
@@ -37,7 +49,7 @@ class Quiet(BaseHTTPRequestHandler):
         pass
 
     def answer(self, found, status=200):
-        body = json.dumps(found).encode()
+        body = (found if isinstance(found, str) else json.dumps(found)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -46,8 +58,12 @@ class Quiet(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def stac_api(features, page=4, fail_first=0):
-    """Serve Items by a STAC API: POST search with intersects, datetime, query and paging."""
+def stac_api(features, page=4, fail_first=0, conforms=CONFORMS, fault=None):
+    """Serve Items by a STAC API: POST search with intersects, datetime, query, CQL2 and paging.
+
+    ``fault``: "loop" (the same page for ever), "html", "cut" (half a JSON), "no filter" (refuses what
+    it says it knows), "featureless", "not items", "slow".
+    """
     asked, left = [], [fail_first]
 
     class Handler(Quiet):
@@ -61,7 +77,7 @@ def stac_api(features, page=4, fail_first=0):
             ]
             self.answer({
                 "type": "Catalog", "id": "loopback", "stac_version": "1.0.0", "description": "for tests",
-                "conformsTo": CONFORMS, "links": links,
+                "conformsTo": list(conforms), "links": links,
             })  # fmt: skip
 
         def do_POST(self):
@@ -71,7 +87,22 @@ def stac_api(features, page=4, fail_first=0):
                 left[0] -= 1
                 self.answer({"code": "busy"}, 503)
                 return
+            if fault == "slow":
+                time.sleep(1)
+            texts = {"html": "<html>503</html>", "cut": '{"type": "FeatureColl', "featureless": "{}"}
+            if fault in texts:
+                self.answer(texts[fault])
+                return
+            if any(word in body and word not in str(conforms) for word in ("filter", "query")) or (
+                fault == "no filter" and "filter" in body
+            ):
+                self.answer({"code": "BadRequest", "description": "I know no such thing"}, 400)
+                return
             found = [feature for feature in features if fits(feature, body)]
+            if fault == "not items":
+                found = [{"type": "Feature", "id": 7}]
+            if fault == "loop":
+                body.pop("token", None)
             first = int(body.get("token", 0))
             links = [{"rel": "root", "href": f"http://{self.headers['Host']}"}]
             if first + page < len(found):
@@ -91,16 +122,51 @@ def fits(feature, body) -> bool:
     if body.get("collections") and feature["collection"] not in body["collections"]:
         return False
     if "datetime" in body:
-        start, end = (datetime.fromisoformat(part) for part in body["datetime"].split("/"))
-        if not start <= datetime.fromisoformat(properties["datetime"]) <= end:
+        start, end = body["datetime"].split("/")
+        when = datetime.fromisoformat(properties["datetime"])
+        if start != ".." and when < datetime.fromisoformat(start):
+            return False
+        if end != ".." and when > datetime.fromisoformat(end):
             return False
     if "intersects" in body:
         area = shapely.geometry.shape(body["intersects"])
         if not shapely.geometry.shape(feature["geometry"]).intersects(area):
             return False
+    if "filter" in body and holds(body["filter"], properties) is not True:
+        return False
     return all(
-        properties.get(name) == wanted["eq"] for name, wanted in (body.get("query") or {}).items()
+        holds({"op": NAMED[op], "args": [{"property": name}, value]}, properties) is True
+        for name, tests in (body.get("query") or {}).items()
+        for op, value in tests.items()
     )
+
+
+NAMED = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "in": "in"}
+OPS = {
+    "=": lambda a, b: a == b, "<>": lambda a, b: a != b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "in": lambda a, b: a in b,
+}  # fmt: skip
+
+
+def holds(node, properties):
+    """Evaluate CQL2 JSON in SQL's three-valued logic: True, False or None (unknown)."""
+    if isinstance(node, dict) and "property" in node:
+        return properties.get(node["property"])
+    if not isinstance(node, dict):
+        return node
+    op, values = node["op"], [holds(arg, properties) for arg in node["args"]]
+    if op == "isNull":
+        return values[0] is None
+    if op == "and":
+        return False if False in values else None if None in values else True
+    if op == "or":
+        return True if True in values else None if None in values else False
+    if values[0] is None or values[1] is None:
+        return None
+    try:
+        return OPS[op](*values)
+    except TypeError:
+        return None
 
 
 @contextmanager

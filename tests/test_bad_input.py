@@ -46,7 +46,9 @@ def records(items):
 
 class TestPlan:
     def test_unknown_band(self, small, small_items):
-        with pytest.raises(BandError, match=r"no band 'rad'\. Did you mean 'red'\? Known bands: coastal \(B01\)"):
+        with pytest.raises(
+            BandError, match=r"no band 'rad'\. Did you mean 'red'\? Known bands: coastal \(B01\)"
+        ):
             plan(small_items, small.grid, bands=["rad"])
         with pytest.raises(BandError, match="No band was asked for"):
             plan(small_items, small.grid, bands=[])
@@ -55,7 +57,9 @@ class TestPlan:
 
     def test_area_outside_all_items(self, small, small_items):
         far = eo.grid_for((5, 49, 5.1, 49.1))
-        with pytest.raises(NoItemsError, match=r"outside all \d+ Items: it covers .* \(4\.9.*they cover \(11\.9"):
+        with pytest.raises(
+            NoItemsError, match=r"outside all \d+ Items: it covers .* \(4\.9.*they cover \(11\.9"
+        ):
             plan(small_items, far)
 
     def test_no_items(self, small):
@@ -76,7 +80,9 @@ class TestPlan:
 
     def test_a_grid_so_large_that_a_task_cannot_hold_it(self, small, small_items):
         large = eo.grid_for((11, 46.5, 13, 47.5))
-        with pytest.raises(TooLargeError, match=r"about [\d,.]+ MB \(5 scenes x 1 bands x 9000 x 9000 px, float32\)"):
+        with pytest.raises(
+            TooLargeError, match=r"about [\d,.]+ MB \(5 scenes x 1 bands x 9000 x 9000 px, float32\)"
+        ):
             plan(small_items, large, chunk=9000, memory="1GB")
         with pytest.raises(TooLargeError, match=r"more than memory=50.0 MB: chunk=(\d+) fits") as caught:
             plan(small_items, large, chunk=2048, memory="50MB")
@@ -90,7 +96,9 @@ class TestPlan:
         found = records(small_items)
         lacking = found[2]["id"]
         del found[2]["assets"]["red"]
-        with pytest.raises(MissingAssetError, match=rf"1 of {len(found)} Items lack an asset: {lacking} lacks red"):
+        with pytest.raises(
+            MissingAssetError, match=rf"1 of {len(found)} Items lack an asset: {lacking} lacks red"
+        ):
             plan(found, small.grid)
         made = plan(found, small.grid, on_missing="skip")
         assert made.skipped == (f"{lacking}: red",)
@@ -198,7 +206,9 @@ class TestReading:
                 file.write(values, 1)
             record["assets"]["scl"]["href"] = str(path)
         cube = eo.load(found, small.grid, bands=["red"], mask=eo.SCLMask()).compute()
-        whole = eo.load(small_items, small.grid, bands=["red"], mask=eo.SCLMask() | eo.SCLMask("vegetation")).compute()
+        whole = eo.load(
+            small_items, small.grid, bands=["red"], mask=eo.SCLMask() | eo.SCLMask("vegetation")
+        ).compute()
         np.testing.assert_array_equal(cube.values, whole.values)
 
 
@@ -212,8 +222,21 @@ JSON = st.recursive(
 @settings(max_examples=int(os.environ.get("EOCUBE_EXAMPLES", "100")))
 @given(
     place=st.sampled_from(
-        ["id", "geometry", "bbox", "collection", "properties", "assets", "datetime", "platform",
-         "s2:processing_baseline", "grid:code", "view:sun_azimuth", "proj:epsg", "red"]
+        [
+            "id",
+            "geometry",
+            "bbox",
+            "collection",
+            "properties",
+            "assets",
+            "datetime",
+            "platform",
+            "s2:processing_baseline",
+            "grid:code",
+            "view:sun_azimuth",
+            "proj:epsg",
+            "red",
+        ]
     ),
     value=JSON,
 )

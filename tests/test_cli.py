@@ -39,13 +39,20 @@ def test_the_first_command_of_the_readme(run, tmp_path, monkeypatch):
         assert file.descriptions == ("red", "green", "blue", "nir")
         values = file.read()
     world = eo.sample.cached()
-    cube = eo.load(eo.search(world.items_path), world.grid, bands=["red", "green", "blue", "nir"], mask=eo.SCLMask())
+    cube = eo.load(
+        eo.search(world.items_path), world.grid, bands=["red", "green", "blue", "nir"], mask=eo.SCLMask()
+    )
     np.testing.assert_array_equal(values, eo.composite(cube, eo.Median()).compute().values)
     with rasterio.open("mosaic.count.tif") as file:
         assert file.read(1).max() <= 12
     with rasterio.open("mosaic.png") as file:
         assert file.count == 4
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "mosaic.count.tif", "mosaic.png", "mosaic.tif"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "cache",
+        "mosaic.count.tif",
+        "mosaic.png",
+        "mosaic.tif",
+    ]
 
 
 def test_search_and_keep(run, small):
@@ -58,7 +65,9 @@ def test_search_and_keep(run, small):
 
 
 def test_plan_reads_nothing(run, small):
-    out = run("plan", "--catalog", small.items_path, "--dilate", 60, "--bands", "B04,nir", "--dtype", "uint16")
+    out = run(
+        "plan", "--catalog", small.items_path, "--dilate", 60, "--bands", "B04,nir", "--dtype", "uint16"
+    )
     assert "red, nir (uint16" in out
     assert "SCLMask().dilate(metres=60) at 20 m, rim 60 m (3 px)" in out
 
@@ -117,10 +126,14 @@ def test_existing_output_is_refused_before_the_work(run, small, tmp_path):
 
 
 def test_help_and_version():
-    out = subprocess.run([sys.executable, "-m", "eocube", "--help"], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-m", "eocube", "--help"], capture_output=True, text=True, check=True
+    ).stdout
     for command in ("search", "plan", "mosaic", "ndvi", "series", "sample"):
         assert command in out
-    version = subprocess.run([sys.executable, "-m", "eocube", "--version"], capture_output=True, text=True, check=True)
+    version = subprocess.run(
+        [sys.executable, "-m", "eocube", "--version"], capture_output=True, text=True, check=True
+    )
     assert eo.__version__ in version.stdout
 
 
@@ -145,3 +158,27 @@ def test_series(run, small, tmp_path):
     assert "ndvi.parquet exists" in run(*words, "--out", "ndvi.parquet", fails=True)
     assert "series.txt: write .csv or .parquet" in run(*words, "--out", "series.txt", fails=True)
     assert "There is no column 'nme'" in run(*words[:-1], "nme", fails=True)
+
+
+def test_search_filters(run, small):
+    every = eo.search(small.items_path)
+    out = run("search", "--catalog", small.items_path, "--platform", "S2A", "--months", "11-6", "--baseline", "/03.99",
+              "--out", "some.json")  # fmt: skip
+    expected = eo.search(
+        small.items_path, platform="S2A", months=[1, 2, 3, 4, 5, 6, 11, 12], baseline=("", "03.99")
+    )
+    assert [i.id for i in eo.search("some.json")] == [i.id for i in expected]
+    assert 0 < len(expected) < len(every)
+    assert f"{len(expected)} Items" in out
+    out = run(
+        "search", "--catalog", small.items_path, "--tile", "33TTN", "--limit", "2", "--orbit", "descending"
+    )
+    assert "2 Items" in out
+    assert "32TQT" not in out
+    out = run("search", "--catalog", small.items_path, "--catalog", small.items_path)
+    assert f"{len(every)} Items" in out
+    assert f"{len(every)} of later catalogs left out" in out
+    assert "not months" in run("search", "--catalog", small.items_path, "--months", "June", fails=True)
+    assert "both say where" in run(
+        "search", "--catalog", small.items_path, "--tile", "33TTN", "--area", "1,2,3,4", fails=True
+    )

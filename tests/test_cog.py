@@ -90,10 +90,18 @@ def test_every_kind_of_file_is_read_as_gdal_reads_it(tmp_path, compress, predict
     if compress != "none":
         options |= {"predictor": predictor}
     paths = []
-    for number, (endian, big, sparse) in enumerate(itertools.product(("LITTLE", "BIG"), ("NO", "YES"), (0, 1))):
+    for number, (endian, big, sparse) in enumerate(
+        itertools.product(("LITTLE", "BIG"), ("NO", "YES"), (0, 1))
+    ):
         path = tmp_path / f"{number}.tif"
         values = write(
-            path, compress=compress, ENDIANNESS=endian, BIGTIFF=big, SPARSE_OK=bool(sparse), overviews=[2, 4, 8], **options
+            path,
+            compress=compress,
+            ENDIANNESS=endian,
+            BIGTIFF=big,
+            SPARSE_OK=bool(sparse),
+            overviews=[2, 4, 8],
+            **options,
         )
         paths.append(path)
     sources = [source(path, dtype=dtype) for path in paths]
@@ -177,7 +185,9 @@ def test_other_crs(tif, crs, method, pixel, seed):
     np.testing.assert_array_equal(OWN(wish, geobox, [look])[0][look], whole[0][look])
 
 
-@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857", "EPSG:3035", "EPSG:32733", "EPSG:2154", "EPSG:31256"])
+@pytest.mark.parametrize(
+    "crs", ["EPSG:4326", "EPSG:3857", "EPSG:3035", "EPSG:32733", "EPSG:2154", "EPSG:31256"]
+)
 def test_files_in_any_epsg_crs(tmp_path, crs):
     size = 1e-4 if crs == "EPSG:4326" else 10.0
     transform = Affine(size, 0, 15.5, 0, -size, 46.5) if size < 1 else Affine(size, 0, 4e5, 0, -size, 5e6)
@@ -199,7 +209,13 @@ def test_real_files(real, folder):
             dtype, own = file.dtypes[0], GeoBox(file.shape, file.transform, str(file.crs))
         wish = [source(path, dtype=dtype, resampling=method) for method in ("auto", "nearest", "bilinear")]
         shift = own.translate_pix(13, 7) if hasattr(own, "translate_pix") else own
-        for geobox in (own, shift[:130, 5:300], own.zoom_out(2), own.zoom_out(0.5)[300:600, 100:500], own.zoom_out(2.7)):
+        for geobox in (
+            own,
+            shift[:130, 5:300],
+            own.zoom_out(2),
+            own.zoom_out(0.5)[300:600, 100:500],
+            own.zoom_out(2.7),
+        ):
             same(wish, geobox)
 
 

@@ -47,7 +47,9 @@ def liar(tmp_path):
 def put(tag, value, kind=4):
     def change(data):
         at = field(data, tag)
-        struct.pack_into("<HIHH" if kind == 3 else "<HII", data, at + 2, kind, 1, *((value, 0) if kind == 3 else (value,)))
+        struct.pack_into(
+            "<HIHH" if kind == 3 else "<HII", data, at + 2, kind, 1, *((value, 0) if kind == 3 else (value,))
+        )
 
     return change
 

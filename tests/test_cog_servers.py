@@ -42,7 +42,10 @@ def files(folder, fault=None):
                 self.end_headers()
                 return
             content = path.read_bytes()
-            start, stop = (int(n) for n in re.match(r"bytes=(\d+)-(\d+)", self.headers["Range"] or "bytes=0-99999999").groups())
+            start, stop = (
+                int(n)
+                for n in re.match(r"bytes=(\d+)-(\d+)", self.headers["Range"] or "bytes=0-99999999").groups()
+            )
             stop = min(stop + 1, len(content))
             asked.append((self.path, start, stop))
             body = content[start:stop]
@@ -94,7 +97,11 @@ class TestServers:
             before = len(asked)
             OWN([source(f"{url}/a/b/B04.tif")], box(200, 200, 5, 5))
             assert len(asked) == before + 1  # the header is known; one block
-            for geobox in (box(500, 500, 300, 300, 20.0), box(3, 3, 100, 100, 23.0), box(0, 0, 90, 90, 10, "EPSG:32632")):
+            for geobox in (
+                box(500, 500, 300, 300, 20.0),
+                box(3, 3, 100, 100, 23.0),
+                box(0, 0, 90, 90, 10, "EPSG:32632"),
+            ):
                 expected = RIO([source(folder / "B04.tif")], geobox)
                 np.testing.assert_array_equal(OWN([source(f"{url}/B04.tif")], geobox), expected)
 
@@ -111,7 +118,11 @@ class TestServers:
             look = np.zeros((1000, 1000), dtype=bool)
             look[130:140, 700:720] = look[900, 20] = True
             nothing = np.zeros_like(look)
-            found = OWN([source(f"{url}/B04.tif"), source(f"{url}/gone.tif")], box(rows=1000, columns=1000), [look, nothing])
+            found = OWN(
+                [source(f"{url}/B04.tif"), source(f"{url}/gone.tif")],
+                box(rows=1000, columns=1000),
+                [look, nothing],
+            )
             np.testing.assert_array_equal(found[0][look], values[look])
             assert not found[1].any()
             assert not any("gone" in path for path, _, _ in asked)
@@ -142,9 +153,13 @@ class TestServers:
 
         with files(folder, whole) as (url, _):
             # A small file is taken as a whole.
-            np.testing.assert_array_equal(OWN([source(f"{url}/B04.tif")], box(rows=99, columns=99))[0], values[:99, :99])
+            np.testing.assert_array_equal(
+                OWN([source(f"{url}/B04.tif")], box(rows=99, columns=99))[0], values[:99, :99]
+            )
             monkeypatch.setattr(ranges, "_SMALL", 1000)
-            with pytest.raises(ReadError, match=r"B04\.tif: block \(row 1, column 0\): .*ignores byte ranges"):
+            with pytest.raises(
+                ReadError, match=r"B04\.tif: block \(row 1, column 0\): .*ignores byte ranges"
+            ):
                 OWN([source(f"{url}/B04.tif")], box(0, 1400, 9, 9))
 
     @pytest.mark.parametrize("times", [1, 99])
@@ -220,7 +235,10 @@ class TestServers:
             handler.part(body, start, start + len(body), size + (what == "size"))
             return None
 
-        with files(folder, fault) as (url, _), pytest.raises(ReadError, match=r"B04\.tif: it was changed while"):
+        with (
+            files(folder, fault) as (url, _),
+            pytest.raises(ReadError, match=r"B04\.tif: it was changed while"),
+        ):
             OWN([source(f"{url}/B04.tif")], box(1400, 2600, 99, 99))
 
     def test_changed_between_two_calls_is_read_anew(self, hosted):
@@ -244,7 +262,10 @@ class TestServers:
         def fault(handler, name, start, body):
             return body if start == 0 else bytes(len(body) - 1) + b"x"
 
-        with files(folder, fault) as (url, _), pytest.raises(ReadError, match=r"B04\.tif: block \(row 2, column 1\)"):
+        with (
+            files(folder, fault) as (url, _),
+            pytest.raises(ReadError, match=r"B04\.tif: block \(row 2, column 1\)"),
+        ):
             OWN([source(f"{url}/B04.tif")], box(1400, 2600, 99, 99))
 
     def test_gdal_reads_beside(self, hosted):
@@ -253,7 +274,8 @@ class TestServers:
         with files(folder) as (url, _):
             wish = [source(f"{url}/{name}") for name in ("B04.tif", "p.tif", "B04.tif")]
             np.testing.assert_array_equal(
-                COG(wish, box(500, 500)), RIO([source(folder / n) for n in ("B04.tif", "p.tif", "B04.tif")], box(500, 500))
+                COG(wish, box(500, 500)),
+                RIO([source(folder / n) for n in ("B04.tif", "p.tif", "B04.tif")], box(500, 500)),
             )
 
     def test_s3_with_its_environment(self, hosted, monkeypatch):

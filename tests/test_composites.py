@@ -93,7 +93,11 @@ class TestOthersArrays:
         import odc.stac
 
         data = odc.stac.load(
-            list(small_items), bands=["red", "nir"], geobox=small.grid, chunks={"x": 50, "y": 50}, groupby="id"
+            list(small_items),
+            bands=["red", "nir"],
+            geobox=small.grid,
+            chunks={"x": 50, "y": 50},
+            groupby="id",
         )
         cube = data.to_array("band").where(lambda array: array > 0).astype("float32")
         ours = eo.composite(cube, eo.Median()).compute()
@@ -147,7 +151,9 @@ class TestNdvi:
 
 class TestMistakes:
     def test_dims(self, cube):
-        with pytest.raises(InputError, match=r"dims \('time', 'band', 'y', 'x'\) is needed, found \('band', 'y', 'x'\)"):
+        with pytest.raises(
+            InputError, match=r"dims \('time', 'band', 'y', 'x'\) is needed, found \('band', 'y', 'x'\)"
+        ):
             eo.composite(cube.isel(time=0, drop=True), eo.Median())
         with pytest.raises(InputError, match="found Dataset"):
             eo.composite(cube.to_dataset("band"), eo.Median())

@@ -101,7 +101,9 @@ class TestLean:
         np.testing.assert_array_equal(lean.values[lean.values > 0], expected[lean.values > 0])
 
     def test_composites_agree_up_to_rounding(self, world, items):
-        both = [eo.load(items, world.grid, bands=BANDS, mask=eo.SCLMask(), dtype=d) for d in ("float32", "uint16")]
+        both = [
+            eo.load(items, world.grid, bands=BANDS, mask=eo.SCLMask(), dtype=d) for d in ("float32", "uint16")
+        ]
         full, lean = (eo.composite(cube, eo.Median()).compute() for cube in both)
         known = np.isfinite(full.values)
         np.testing.assert_array_equal(known, lean.values > 0)
@@ -122,7 +124,9 @@ class TestClasses:
     def test_scl_is_nearest_on_every_grid(self, items):
         for crs, resolution in (("EPSG:32632", 7), ("EPSG:3857", 33), ("EPSG:4326", 0.0002)):
             grid = eo.grid_for((11.98, 47.075, 12.01, 47.085), crs=crs, resolution=resolution)
-            scl = eo.load(items, grid, bands=["scl"], resampling="bilinear").isel(time=[1, 2]).compute().values
+            scl = (
+                eo.load(items, grid, bands=["scl"], resampling="bilinear").isel(time=[1, 2]).compute().values
+            )
             assert set(np.unique(scl)) <= {0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
 
     def test_classes_beside_reflectance_are_never_scaled(self, world, items):
@@ -150,12 +154,17 @@ class TestScenes:
 
     def test_the_other_zone_s_tile_fills_what_ours_does_not_reach(self, world, items):
         ours = [item for item in items if "33TTN" in item.id]
-        reach = [float(np.isfinite(eo.load(i, world.grid, bands=["red"]).max("time")).mean()) for i in (ours, items)]
+        reach = [
+            float(np.isfinite(eo.load(i, world.grid, bands=["red"]).max("time")).mean())
+            for i in (ours, items)
+        ]
         assert reach[1] > reach[0] + 0.05
         assert reach[1] > 0.99
 
     def test_any_zone_can_be_the_grid_s(self, world, items):
-        ours = eo.composite(eo.load(items, world.grid, bands=["nir"], mask=eo.SCLMask()), eo.Median()).compute()
+        ours = eo.composite(
+            eo.load(items, world.grid, bands=["nir"], mask=eo.SCLMask()), eo.Median()
+        ).compute()
         grid = eo.grid_for(world.grid.extent, crs="EPSG:32632", resolution=10)
         theirs = eo.composite(eo.load(items, grid, bands=["nir"], mask=eo.SCLMask()), eo.Median()).compute()
         back = theirs.odc.reproject(world.grid, resampling="bilinear")
@@ -170,9 +179,12 @@ class TestNamings:
             for naming in ("earth-search", "planetary-computer")
         ]
         cubes = [
-            eo.load(eo.search(w.items_path), w.grid, bands=["red", "nir"], mask=eo.SCLMask()).compute() for w in made
+            eo.load(eo.search(w.items_path), w.grid, bands=["red", "nir"], mask=eo.SCLMask()).compute()
+            for w in made
         ]
-        np.testing.assert_array_equal(cubes[0].time.values.astype("M8[s]"), cubes[1].time.values.astype("M8[s]"))
+        np.testing.assert_array_equal(
+            cubes[0].time.values.astype("M8[s]"), cubes[1].time.values.astype("M8[s]")
+        )
         both = np.isfinite(cubes[0].values) & np.isfinite(cubes[1].values)
         assert both.mean() > 0.4
         assert np.abs(cubes[0].values - cubes[1].values)[both].max() < 0.003
@@ -183,7 +195,10 @@ class TestNamings:
     def test_static_catalog_and_loaders_agree(self, small, small_items):
         one = eo.load(small_items, small.grid, bands=["red"], mask=eo.SCLMask()).compute()
         ours = [item for item in small_items if "33TTN" in item.id]
-        two = [eo.load(ours, small.grid, bands=["red"], loader=name).compute().values for name in ("rio", "stackstac")]
+        two = [
+            eo.load(ours, small.grid, bands=["red"], loader=name).compute().values
+            for name in ("rio", "stackstac")
+        ]
         np.testing.assert_array_equal(*two)
         assert isinstance(one, xr.DataArray)
 
@@ -210,10 +225,15 @@ class TestAnyGrid:
         from affine import Affine
         from odc.geo.geobox import GeoBox
 
-        flat = GeoBox((96, 69), Affine(40, 0, world.grid.affine.c, 0, -20, world.grid.affine.f), world.grid.crs)
+        flat = GeoBox(
+            (96, 69), Affine(40, 0, world.grid.affine.c, 0, -20, world.grid.affine.f), world.grid.crs
+        )
         mask = eo.SCLMask().dilate(metres=60)
         whole = eo.load(items, flat, bands=["red"], mask=mask).compute()
-        parts = [eo.load(items, part, bands=["red"], mask=mask).compute() for part in (flat[:50, :], flat[50:96, :])]
+        parts = [
+            eo.load(items, part, bands=["red"], mask=mask).compute()
+            for part in (flat[:50, :], flat[50:96, :])
+        ]
         np.testing.assert_array_equal(whole.values, np.concatenate([p.values for p in parts], axis=2))
 
     def test_items_as_a_generator(self, world, items):

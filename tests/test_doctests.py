@@ -12,7 +12,9 @@ import pytest
 import eocube
 
 MODULES = ["eocube"] + [
-    module.name for module in pkgutil.walk_packages(eocube.__path__, "eocube.") if "__main__" not in module.name
+    module.name
+    for module in pkgutil.walk_packages(eocube.__path__, "eocube.")
+    if "__main__" not in module.name
 ]
 
 

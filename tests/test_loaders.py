@@ -163,7 +163,15 @@ def test_no_data_that_is_not_tagged_is_not_mixed_in_either(tmp_path, method):
     values = np.full(HOME.shape, 3000, "uint16")
     values[:, :60] = 0
     with rasterio.open(
-        path, "w", driver="GTiff", height=90, width=120, count=1, dtype="uint16", crs=CRS, transform=HOME.affine
+        path,
+        "w",
+        driver="GTiff",
+        height=90,
+        width=120,
+        count=1,
+        dtype="uint16",
+        crs=CRS,
+        transform=HOME.affine,
     ) as file:
         file.write(values, 1)
     box = window(7, 9, 60, 100, 20.0)
@@ -237,7 +245,9 @@ def test_a_vrt_in_a_tiff_s_clothes_is_not_opened(tif, tmp_path):
 ])  # fmt: skip
 def test_files_of_another_kind_are_refused(tmp_path, options, message):
     path = tmp_path / "k.tif"
-    with rasterio.open(path, "w", driver="GTiff", height=9, width=9, crs=CRS, transform=HOME.affine, **options):
+    with rasterio.open(
+        path, "w", driver="GTiff", height=9, width=9, crs=CRS, transform=HOME.affine, **options
+    ):
         pass
     with pytest.raises(ReadError, match=message):
         RioLoader()([source(path)], window())

@@ -46,7 +46,16 @@ SCENE = pixels(
     nir=np.linspace(0.3, 0, 30).reshape(5, 6),
 )
 SCL = eo.SCLMask()
-MASKS = [SCL, eo.SCLMask("strict"), too_bright, dark, SCL | too_bright, SCL & dark, ~SCL, SCL.dilate(metres=40)]
+MASKS = [
+    SCL,
+    eo.SCLMask("strict"),
+    too_bright,
+    dark,
+    SCL | too_bright,
+    SCL & dark,
+    ~SCL,
+    SCL.dilate(metres=40),
+]
 
 
 @pytest.mark.parametrize("found", MASKS, ids=repr)
@@ -109,9 +118,7 @@ class TestAlgebra:
 
         joined = Own() | SCL
         assert need(joined).bands == ("blue", "scl")
-        np.testing.assert_array_equal(
-            apply(SCL | Own(), SCENE), apply(SCL, SCENE) | (SCENE["blue"] < 0.1)
-        )
+        np.testing.assert_array_equal(apply(SCL | Own(), SCENE), apply(SCL, SCENE) | (SCENE["blue"] < 0.1))
         assert apply(SCL & Own(), SCENE).sum() <= apply(joined, SCENE).sum()
 
 

@@ -145,7 +145,8 @@ def test_by_command(folder, found, grid, tmp_path):
 def test_loaders_agree_on_the_real_files(found, grid):
     ours = [item for item in found if "33TWL" in item.id][:2]
     one, two = (
-        eo.load(ours, grid, bands=["red", "scl"], mask=eo.SCLMask(), loader=name).compute() for name in ("rio", "stackstac")
+        eo.load(ours, grid, bands=["red", "scl"], mask=eo.SCLMask(), loader=name).compute()
+        for name in ("rio", "stackstac")
     )
     np.testing.assert_array_equal(one.values, two.values)
 

@@ -312,9 +312,7 @@ def test_shadowed_ground_is_darker_most_of_all_in_the_infrared(world):
     shadow = world.truth("shadow", item_id) & ~world.truth("nodata", item_id)
     clear = world.truth("clear", item_id)
     ratios = {
-        band: np.median(
-            (reflectance(world, item_id, band) / clear[world.bands.index(band)])[shadow]
-        )
+        band: np.median((reflectance(world, item_id, band) / clear[world.bands.index(band)])[shadow])
         for band in ("blue", "nir")
     }
     assert 0.3 < ratios["nir"] < ratios["blue"] < 0.65
@@ -425,9 +423,7 @@ def test_classification_errs_with_faults(world, faulty):
     caught, kept = agreement(faulty)
     assert 0.6 < caught < 0.97
     assert 0.95 < kept < 0.999
-    assert np.array_equal(
-        read(world, world.item_ids[0], "red"), read(faulty, world.item_ids[0], "red")
-    )
+    assert np.array_equal(read(world, world.item_ids[0], "red"), read(faulty, world.item_ids[0], "red"))
 
 
 # -- the truth on any grid
@@ -438,9 +434,7 @@ def test_clear_ground_on_coarser_and_foreign_grids(world):
     fine = world.clear_on(world.geobox(item_id, 10), item_id, "swir16")
     coarse = world.clear_on(world.geobox(item_id, 20), item_id, "swir16")
     assert coarse == pytest.approx(block_mean(fine, 2), abs=1e-6)
-    mercator = GeoBox.from_bbox(world.bbox, "EPSG:4326", shape=100).to_crs(
-        "EPSG:3857", resolution=10
-    )
+    mercator = GeoBox.from_bbox(world.bbox, "EPSG:4326", shape=100).to_crs("EPSG:3857", resolution=10)
     somewhere = world.clear_on(mercator, "2021-07-01", ["red"])
     assert somewhere.shape == (1, *mercator.shape)
     assert np.isfinite(somewhere).mean() > 0.8

@@ -45,7 +45,9 @@ class TestSample:
     @pytest.mark.parametrize("naming", ["earth-search", "planetary-computer"])
     def test_offsets_are_those_in_the_pixels(self, naming, tmp_path):
         world = sample.write(tmp_path / "w", size=60, dates=5, naming=naming)
-        found = {g.id: g for s in scenes_of(records(world), ("red",), longitude=12).scenes for g in s.granules}
+        found = {
+            g.id: g for s in scenes_of(records(world), ("red",), longitude=12).scenes for g in s.granules
+        }
         for name, granule in world.granules.items():
             if name in found:
                 assert found[name].offsets["red"] == -granule.carried, name
@@ -151,7 +153,9 @@ class TestMistakes:
 
     def test_mixed_collections(self):
         other = item("b") | {"collection": "sentinel-2-c1-l2a"}
-        with pytest.raises(ItemsError, match=r"several collections: sentinel-2-c1-l2a \(1\), sentinel-2-l2a \(1\)"):
+        with pytest.raises(
+            ItemsError, match=r"several collections: sentinel-2-c1-l2a \(1\), sentinel-2-l2a \(1\)"
+        ):
             table(item("a"), other)
 
     def test_no_items(self):

@@ -44,6 +44,8 @@ def test_a_still_world_is_recovered(world, items):
     still = np.nanmax(truths, axis=0).max(axis=0) - np.nanmin(truths, axis=0).min(axis=0) < 10
     steady = (np.nanstd(truths, axis=0) < 0.01).all(axis=0) & still
     assert steady.mean() > 0.05
-    best = eo.composite(eo.load(items, world.grid, bands=BANDS, mask=eo.SCLMask()), eo.Median()).compute().values
+    best = (
+        eo.composite(eo.load(items, world.grid, bands=BANDS, mask=eo.SCLMask()), eo.Median()).compute().values
+    )
     error = best - np.nanmedian(truths, axis=0)
     assert np.nanmedian(np.abs(error[:, steady])) < 0.003

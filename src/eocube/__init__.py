@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "CDSE": "catalogs",
     "EARTH_SEARCH": "catalogs",
     "EARTH_SEARCH_C1": "catalogs",
+    "EARTH_SEARCH_L1C": "catalogs",
+    "EARTH_SEARCH_V0": "catalogs",
     "PLANETARY_COMPUTER": "catalogs",
     "BandError": "errors",
     "Catalog": "catalogs",
@@ -30,6 +33,7 @@ _WHERE = {
     "ReadError": "errors",
     "SCLMask": "masks",
     "area": "areas",
+    "best": "choices",
     "composite": "composites",
     "grid_for": "grids",
     "load": "cubes",
@@ -37,15 +41,20 @@ _WHERE = {
     "mask": "masks",
     "ndvi": "indices",
     "plan": "plans",
+    "score": "choices",
     "search": "queries",
+    "search_tiles": "queries",
     "timeseries": "series",
     "write_cog": "writers",
     "write_zarr": "writers",
 }
 
 __all__ = [
+    "CDSE",
     "EARTH_SEARCH",
     "EARTH_SEARCH_C1",
+    "EARTH_SEARCH_L1C",
+    "EARTH_SEARCH_V0",
     "PLANETARY_COMPUTER",
     "BandError",
     "Catalog",
@@ -63,6 +72,7 @@ __all__ = [
     "ReadError",
     "SCLMask",
     "area",
+    "best",
     "composite",
     "errors",
     "grid_for",
@@ -72,7 +82,9 @@ __all__ = [
     "ndvi",
     "plan",
     "sample",
+    "score",
     "search",
+    "search_tiles",
     "timeseries",
     "write_cog",
     "write_zarr",
@@ -81,7 +93,16 @@ __all__ = [
 if TYPE_CHECKING:
     from . import errors, sample
     from .areas import area
-    from .catalogs import EARTH_SEARCH, EARTH_SEARCH_C1, PLANETARY_COMPUTER, Catalog
+    from .catalogs import (
+        CDSE,
+        EARTH_SEARCH,
+        EARTH_SEARCH_C1,
+        EARTH_SEARCH_L1C,
+        EARTH_SEARCH_V0,
+        PLANETARY_COMPUTER,
+        Catalog,
+    )
+    from .choices import best, score
     from .composites import composite
     from .cubes import load
     from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError
@@ -91,7 +112,7 @@ if TYPE_CHECKING:
     from .masks import SCLMask, mask
     from .pixels import Pixels
     from .plans import Plan, plan
-    from .queries import search
+    from .queries import search, search_tiles
     from .reducers import Count, Max, Mean, Median, Min, Percentile
     from .series import timeseries
     from .writers import write_cog, write_zarr

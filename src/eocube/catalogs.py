@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from .errors import ItemsError
-from .sentinel2 import BANDS
+from .errors import CatalogError, ItemsError
+from .facts import is_sentinel_2, level_of
+from .sentinel2 import BANDS, band_name
 from .signing import check_signer
 
 OffsetRule = Literal["auto", "baseline", "boa_flag", "metadata"]
+
+_RULES = ("auto", "baseline", "boa_flag", "metadata")
 
 BOA_FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 """Properties by which Earth Search (v1, v0) says that the offset is already in the pixels."""
@@ -45,6 +48,24 @@ class Catalog:
         password of the host in ``.netrc``. ``"headers"``: what ``EOCUBE_HTTP_HEADERS`` says of the
         host. ``"s3:anonymous"``, ``"s3:requester-pays,region=eu-central-1"``, ``"s3:endpoint=..."``:
         options of S3; keys come from the environment, as they do for ``""``.
+    trust : bool
+        Whether the Items may point at files of this machine and at local addresses, and may hold
+        odd ids and shapes (:mod:`eocube.trust`). Only remote catalogs are distrusted.
+    timeout : float
+        Seconds an API may take for an answer.
+    retries : int
+        How often a question is asked again when the API is busy or breaks off.
+
+    Raises
+    ------
+    CatalogError
+        If a field is not usable.
+
+    Examples
+    --------
+    >>> mine = Catalog("mine", "https://stac.example.org", "s2", {"B04": "r665", "scl": "classes"})
+    >>> mine.assets["red"]
+    'r665'
     """
 
     name: str
@@ -53,8 +74,21 @@ class Catalog:
     assets: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     offsets: OffsetRule = "auto"
     signer: str = ""
+    trust: bool = False
+    timeout: float = 60.0
+    retries: int = 5
 
     def __post_init__(self) -> None:
+        if not isinstance(self.assets, Mapping):
+            raise CatalogError(
+                f"assets={self.assets!r} is not a mapping: write {{'red': 'B4', 'scl': 'SCL'}}."
+            )
+        # ESA's names are understood here as everywhere.
+        object.__setattr__(self, "assets", {band_name(band): str(key) for band, key in self.assets.items()})
+        if self.offsets not in _RULES:
+            raise CatalogError(f"offsets={self.offsets!r} is not a rule: choose of {', '.join(_RULES)}.")
+        if not self.timeout > 0 or self.retries < 0:
+            raise CatalogError(f"timeout={self.timeout}, retries={self.retries}: give seconds and a count.")
         check_signer(self.signer)
 
     def at(self, url: str) -> Catalog:
@@ -97,13 +131,45 @@ PLANETARY_COMPUTER = Catalog(
 )
 """Microsoft's Planetary Computer: Sentinel-2 L2A as COGs on Azure, signed with short-lived tokens."""
 
+EARTH_SEARCH_L1C = Catalog(
+    "earth-search-l1c",
+    "https://earth-search.aws.element84.com/v1",
+    "sentinel-2-l1c",
+    _COMMON,
+    offsets="metadata",
+)
+"""Earth Search v1, Level-1C: JPEG 2000 on a bucket where the reader pays (AWS account)."""
+
+EARTH_SEARCH_V0 = Catalog(
+    "earth-search-v0",
+    "https://earth-search.aws.element84.com/v0",
+    "sentinel-s2-l2a-cogs",
+    _ESA,
+    offsets="boa_flag",
+)
+"""Earth Search v0, switched off by Element 84: for Items kept from it."""
+
+CDSE = Catalog(
+    "cdse",
+    "https://stac.dataspace.copernicus.eu/v1",
+    "sentinel-2-l2a",
+    _CDSE,
+    offsets="metadata",
+)
+"""Copernicus Data Space Ecosystem: ESA's own JPEG 2000 files on S3, with an account there."""
+
 CATALOGS: dict[str, Catalog] = {
-    catalog.name: catalog for catalog in (EARTH_SEARCH, EARTH_SEARCH_C1, PLANETARY_COMPUTER)
+    catalog.name: catalog
+    for catalog in (
+        EARTH_SEARCH,
+        EARTH_SEARCH_C1,
+        EARTH_SEARCH_L1C,
+        EARTH_SEARCH_V0,
+        PLANETARY_COMPUTER,
+        CDSE,
+    )
 }
 """The known catalogs by name, as the command line takes them."""
-
-_EARTH_SEARCH_V0 = Catalog("earth-search-v0", "", "sentinel-s2-l2a-cogs", _ESA, "boa_flag")
-_CDSE_LAYOUT = Catalog("cdse", "", "sentinel-2-l2a", _CDSE, "metadata")
 
 
 def recognise(item: Mapping[str, Any]) -> Catalog:
@@ -123,24 +189,39 @@ def recognise(item: Mapping[str, Any]) -> Catalog:
     Raises
     ------
     ItemsError
-        If the assets bear names of no known layout.
+        If the assets bear names of no known layout, or nothing says that it is Sentinel-2.
     """
+    found = _layout(item)
+    if found is None:
+        assets = item.get("assets", {})
+        raise ItemsError(
+            f"Item {item.get('id')!r} has assets that no known layout of Sentinel-2 bears: "
+            f"{', '.join(list(assets)[:12]) or 'none at all'}. Rename them to common names (red, nir, "
+            "scl) or ESA's (B04, B08, SCL), or search with a Catalog whose `assets` maps them."
+        )
+    if not is_sentinel_2(item):
+        raise ItemsError(
+            f"Item {item.get('id')!r} says nowhere that it is Sentinel-2, neither by platform nor by name; "
+            "eocube reads Sentinel-2. If it is, search with a Catalog whose `assets` maps its names."
+        )
+    return found
+
+
+def _layout(item: Mapping[str, Any]) -> Catalog | None:
     assets, properties = item.get("assets", {}), item.get("properties", {})
     if any(key in assets for key in ("blue", "green", "red", "nir", "scl")):
         return _element84(item)
     if any(key in assets for key in ("B04_10m", "SCL_20m")):
-        return _CDSE_LAYOUT
+        return CDSE
     if any(key in assets for key in ("B02", "B03", "B04", "B08", "SCL")):
         v0 = any(key.startswith("sentinel:") for key in properties)
-        return _EARTH_SEARCH_V0 if v0 else PLANETARY_COMPUTER
-    raise ItemsError(
-        f"Item {item.get('id')!r} has assets that no known layout of Sentinel-2 bears: "
-        f"{', '.join(list(assets)[:12]) or 'none at all'}. Rename them to common names (red, nir, "
-        "scl) or ESA's (B04, B08, SCL), or search with a Catalog whose `assets` maps them."
-    )
+        return EARTH_SEARCH_V0 if v0 else PLANETARY_COMPUTER
+    return None
 
 
 def _element84(item: Mapping[str, Any]) -> Catalog:
     """Tell those with common names apart: Earth Search's ``sentinel-2-l2a`` needs its flag."""
+    if level_of(item) == "L1C":
+        return EARTH_SEARCH_L1C
     flagged = any(flag in item.get("properties", {}) for flag in BOA_FLAGS)
     return EARTH_SEARCH if flagged or item.get("collection") == "sentinel-2-l2a" else EARTH_SEARCH_C1

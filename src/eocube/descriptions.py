@@ -41,8 +41,8 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
     if need is not None:
         rim = f"rim {need.reach:g} m ({cost.rim} px)" if need.reach else "no rim"
         found[4] = ("mask", f"{plan.mask!r} at {need.resolution:g} m, {rim}")
-    if plan.twins:
-        found.append(("left out", f"reprocessed twins: {shorten(plan.twins, 3)}"))
+    if plan.dropped:
+        found.append(("left out", f"twins: {shorten(map(str, plan.dropped), 3)}"))
     if plan.skipped:
         found.append(("skipped", f"missing assets: {shorten(plan.skipped, 3)}"))
     if plan.on_error == "skip":
@@ -70,10 +70,15 @@ def as_html(plan: Plan) -> str:
         for scene, own in list(zip(plan.scenes, plan.used, strict=True))[:200]
     )
     more = len(plan.scenes) - 200
+    twins = (
+        ""
+        if not plan.dropped
+        else f"<details><summary>{len(plan.dropped)} left out</summary>{plan.dropped._repr_html_()}</details>"
+    )
     return (
         f"<div><b>eocube.Plan</b><table>{rows}</table><details><summary>{len(plan.scenes)} scenes"
         "</summary><table><tr><th>time (UTC)</th><th>platform</th><th>baseline</th><th>offset</th>"
-        f"<th>Items</th></tr>{dates}</table>{f'and {more} more' if more > 0 else ''}</details></div>"
+        f"<th>Items</th></tr>{dates}</table>{f'and {more} more' if more > 0 else ''}</details>{twins}</div>"
     )
 
 

@@ -12,7 +12,8 @@
     |   |-- CatalogError            not a catalog, or one that cannot be read
     |   |-- ItemsError              the Items cannot be used together, or at all
     |   |   |-- NoItemsError        none found
-    |   |   `-- MissingAssetError   an Item lacks an asset that was asked for
+    |   |   |-- MissingAssetError   an Item lacks an asset that was asked for
+    |   |   `-- UntrustedError      an Item of a stranger's catalog points at what it may not
     |   |-- TooLargeError           a task would need more memory than allowed
     |   `-- OutputError             the output exists, or cannot be written
     |-- SearchError                 the STAC API did not answer, or answered nonsense
@@ -70,6 +71,10 @@ class NoItemsError(ItemsError):
 
 class MissingAssetError(ItemsError):
     """An Item lacks an asset that was asked for."""
+
+
+class UntrustedError(ItemsError):
+    """An Item of a remote catalog holds what could do harm: a local file, a local address."""
 
 
 class TooLargeError(InputError):

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import shapely
 import shapely.errors
-import shapely.geometry
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from .catalogs import BOA_FLAGS, Catalog
-from .errors import ItemsError
+from .errors import ItemsError, UntrustedError
+from .facts import baseline_of, generated_of, platform_of, sun_of, tile_of, time_of
 from .grids import asset_grid
+from .items import FOUND_IN
 from .loaders.base import Source
 from .sentinel2 import BANDS, BOA_ADD_OFFSET, OFFSET_BASELINE, QUANTIFICATION
+from .shapes import footprint_of
 from .signing import unsigned
-
-_PRODUCT = re.compile(r"_N(\d{2})(\d{2})_")
-_DATASTRIP = re.compile(r"_N(\d{2}\.\d{2})$")
-_TILE = re.compile(r"(?:^|_)T?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?:_|$)")
+from .trust import SIDE, TRUSTED, check_href, check_id, origin_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,10 @@ class Granule:
         What the sum is multiplied by.
     missing : tuple of str
         Assets that were asked for and are not there.
+    assumed : bool
+        Whether the offset is a guess: it depends on the baseline, and nothing says which it is.
+    collection, catalog : str
+        Where it was found; the catalog only if several were searched.
     """
 
     id: str
@@ -66,12 +67,21 @@ class Granule:
     offsets: Mapping[str, float]
     scales: Mapping[str, float]
     missing: tuple[str, ...] = ()
+    assumed: bool = False
+    collection: str = ""
+    catalog: str = ""
 
     @cached_property
     def grid(self) -> GeoBox | None:
         """Grid of the finest file, as stated."""
         grids = [source.grid for source in self.sources.values() if source.grid is not None]
         return min(grids, key=lambda grid: grid.affine.a, default=None)
+
+
+_ODD = (
+    TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError,
+    shapely.errors.ShapelyError,
+)  # fmt: skip
 
 
 def granule_of(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog) -> Granule:
@@ -95,14 +105,14 @@ def granule_of(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalo
         return _granule(record, bands, layout)
     except ItemsError:
         raise
-    except (TypeError, ValueError, LookupError, AttributeError, shapely.errors.ShapelyError) as error:
+    except _ODD as error:
         raise ItemsError(f"Item {record.get('id')!r} is not a valid STAC Item: {error!r}.") from error
 
 
 def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog) -> Granule:
-    properties = record.get("properties", {})
-    baseline = _baseline(record)
-    sources, offsets, scales, missing = {}, {}, {}, []
+    check_id(str(record["id"]), origin_of(record))
+    baseline = baseline_of(record)
+    sources, offsets, scales, missing, assumed = {}, {}, {}, [], False
     for band in bands:
         key = layout.assets.get(band, band)
         asset = record["assets"].get(key)
@@ -111,21 +121,26 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
             continue
         sources[band] = _source(record, band, key, asset, layout)
         if BANDS[band].kind == "reflectance":
-            offsets[band] = _offset(properties, asset, baseline, layout)
-            scales[band] = float(_raster(asset).get("scale") or 1 / QUANTIFICATION)
+            stated = _offset(record, asset, baseline, layout)
+            assumed = assumed or stated is None
+            offsets[band] = 0.0 if stated is None else stated
+            scales[band] = _scale(record, asset)
     return Granule(
         str(record["id"]),
-        _time(record),
-        _platform(record),
-        _tile(record),
+        time_of(record),
+        platform_of(record),
+        tile_of(record),
         baseline,
-        str(properties.get("s2:generation_time") or properties.get("processing:datetime") or ""),
-        *_sun(properties),
-        _footprint(record),
+        generated_of(record),
+        *sun_of(record),
+        footprint_of(record),
         sources,
         offsets,
         scales,
         tuple(missing),
+        assumed,
+        str(record.get("collection") or ""),
+        str(record.get(FOUND_IN) or ""),
     )
 
 
@@ -133,17 +148,32 @@ def _source(
     record: Mapping[str, Any], band: str, key: str, asset: Mapping[str, Any], layout: Catalog
 ) -> Source:
     spectral = BANDS[band].kind != "class"
+    item, origin = str(record["id"]), origin_of(record)
+    if not isinstance(asset["href"], str) or not asset["href"]:
+        raise ItemsError(f"Asset {key!r} of Item {item!r} has no href: {asset['href']!r}.")
+    check_href(asset["href"], origin, item, key)
     return Source(
-        href=unsigned(str(asset["href"])),
-        item=str(record["id"]),
+        href=unsigned(asset["href"]),
+        item=item,
         asset=key,
         nodata=BANDS[band].nodata,
         dtype="uint16" if BANDS[band].kind == "reflectance" or band in ("aot", "wvp") else "uint8",
         resampling="auto" if spectral else "nearest",
         overviews=spectral,
-        grid=asset_grid(record.get("properties", {}), asset),
+        grid=_grid(record, key, asset, origin),
         signer=layout.signer,
+        origin=origin,
     )
+
+
+def _grid(record: Mapping[str, Any], key: str, asset: Mapping[str, Any], origin: str) -> GeoBox | None:
+    found = asset_grid(record.get("properties", {}), asset)
+    if found is not None and max(found.shape) > SIDE and origin != TRUSTED:
+        raise UntrustedError(
+            f"Asset {key!r} of Item {record['id']!r} claims a proj:shape of {tuple(found.shape)} pixels; a "
+            "Sentinel-2 tile has 10,980 along a side. If it is true, search with Catalog(..., trust=True)."
+        )
+    return found
 
 
 def _raster(asset: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -160,81 +190,29 @@ def _raster(asset: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def _scale(record: Mapping[str, Any], asset: Mapping[str, Any]) -> float:
+    scale = float(_raster(asset).get("scale") or 1 / QUANTIFICATION)
+    if not 1e-9 < scale <= 1:
+        raise ItemsError(f"Item {record['id']!r} says a scale of {scale:g}; it is about 0.0001.")
+    return scale
+
+
 def _offset(
-    properties: Mapping[str, Any], asset: Mapping[str, Any], baseline: str, layout: Catalog
-) -> float:
-    """Return what to add to the digital numbers (reference: ESA, baseline 04.00, 2022-01-25)."""
-    entry = _raster(asset)
-    if layout.offsets in ("metadata", "auto") and entry.get("offset") is not None:
-        return float(round(entry["offset"] / (entry.get("scale") or 1 / QUANTIFICATION), 6))
+    record: Mapping[str, Any], asset: Mapping[str, Any], baseline: str, layout: Catalog
+) -> float | None:
+    """Return what to add to the digital numbers (reference: ESA, baseline 04.00, 2022-01-25).
+
+    None if the baseline decides and nobody says it.
+    """
+    stated = _raster(asset).get("offset")
+    if layout.offsets in ("metadata", "auto") and stated is not None:
+        found = float(round(stated / _scale(record, asset), 6))
+        if not -60_000 < found < 60_000:
+            raise ItemsError(f"Item {record['id']!r} says an offset of {stated:g}: it is about -0.1.")
+        return found
+    properties = record.get("properties", {})
     if layout.offsets == "boa_flag" and any(properties.get(flag) is True for flag in BOA_FLAGS):
         return 0.0
+    if not baseline:
+        return None
     return float(BOA_ADD_OFFSET) if baseline >= OFFSET_BASELINE else 0.0
-
-
-def _baseline(record: Mapping[str, Any]) -> str:
-    """Return the processing baseline as ``"05.09"``, from wherever the Item says it."""
-    properties = record.get("properties", {})
-    for key in ("s2:processing_baseline", "processing:version", "sentinel:processing_baseline"):
-        if properties.get(key):
-            match = re.fullmatch(r"(\d{1,2})\.(\d{2})", str(properties[key]))
-            if match:
-                return f"{int(match[1]):02d}.{match[2]}"
-    for key in ("s2:product_uri", "sentinel:product_id", "s2:datastrip_id", "eopf:datastrip_id"):
-        text = str(properties.get(key) or "")
-        if match := _PRODUCT.search(text):
-            return f"{match[1]}.{match[2]}"
-        if match := _DATASTRIP.search(text):
-            return match[1]
-    match = _PRODUCT.search(str(record["id"]))
-    return f"{match[1]}.{match[2]}" if match else ""
-
-
-def _time(record: Mapping[str, Any]) -> datetime:
-    properties = record.get("properties", {})
-    text = properties.get("datetime") or properties.get("start_datetime")
-    try:
-        when = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise ItemsError(f"Item {record['id']!r} has no usable datetime: {text!r}.") from error
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-
-
-def _platform(record: Mapping[str, Any]) -> str:
-    said = str(record.get("properties", {}).get("platform") or "").lower()
-    prefix = str(record["id"])[:3].upper()
-    if said and not said.startswith(("sentinel-2", "sentinel2", "s2")):
-        raise ItemsError(f"Item {record['id']!r} is of {said}; eocube reads Sentinel-2.")
-    return said or (f"sentinel-2{prefix[2].lower()}" if prefix.startswith("S2") else "unknown")
-
-
-def _tile(record: Mapping[str, Any]) -> str:
-    properties = record.get("properties", {})
-    said = str(properties.get("grid:code") or properties.get("s2:mgrs_tile") or "")
-    said = said.removeprefix("MGRS-")
-    match = _TILE.search(str(record["id"]))
-    return (said or (match[1] if match else "")).zfill(5)
-
-
-def _sun(properties: Mapping[str, Any]) -> tuple[float, float]:
-    azimuth = properties.get("view:sun_azimuth", properties.get("s2:mean_solar_azimuth"))
-    elevation = properties.get("view:sun_elevation")
-    zenith = properties.get("s2:mean_solar_zenith")
-    if elevation is None and zenith is not None:
-        elevation = 90 - float(zenith)
-    return tuple(float("nan") if v is None else float(v) for v in (azimuth, elevation))  # type: ignore[return-value]
-
-
-def _footprint(record: Mapping[str, Any]) -> BaseGeometry:
-    if record.get("geometry"):
-        return shapely.make_valid(shapely.geometry.shape(record["geometry"]))
-    if record.get("bbox"):
-        west, south, east, north = _flat(record["bbox"])
-        return shapely.geometry.box(west, south, east, north)
-    raise ItemsError(f"Item {record['id']!r} has neither geometry nor bbox.")
-
-
-def _flat(bbox: list[float]) -> tuple[float, float, float, float]:
-    """Return west, south, east, north of a bbox that may hold heights too."""
-    half = len(bbox) // 2
-    return float(bbox[0]), float(bbox[1]), float(bbox[half]), float(bbox[half + 1])

@@ -118,8 +118,11 @@ def asset_grid(properties: Mapping[str, Any], asset: Mapping[str, Any]) -> GeoBo
         return None
     try:
         rows, columns = (int(number) for number in shape)
-        return _shared_grid(str(code), rows, columns, *(float(t) for t in transform[:6]))
-    except (TypeError, ValueError):
+        numbers = [float(t) for t in transform[:6]]
+        if not all(map(math.isfinite, numbers)) or rows < 1 or columns < 1 or numbers[0] <= 0:
+            return None
+        return _shared_grid(str(code), rows, columns, *numbers)
+    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError):
         return None
 
 
@@ -222,9 +225,7 @@ def _grid_of_area(where: Geometry, crs: Any, resolution: float | None) -> GeoBox
     if resolution is None:
         resolution = 10.0
     if target.geographic and resolution >= 1:
-        raise GridError(
-            f"resolution={resolution:g} with {target} means degrees: 10 m is about 0.00009."
-        )
+        raise GridError(f"resolution={resolution:g} with {target} means degrees: 10 m is about 0.00009.")
     box = where.to_crs(target, resolution=1000 if where.crs and where.crs.projected else 0.01)
     return _snapped(box.boundingbox.bbox, target, resolution, (0.0, 0.0))
 
@@ -262,9 +263,7 @@ def _crs(crs: Any) -> CRS:
         raise GridError(f"{crs!r} is not a CRS: write 'utm', 'EPSG:32631' or the like.") from error
 
 
-def _snapped(
-    bbox: Iterable[float], crs: CRS, resolution: float, origin: tuple[float, float]
-) -> GeoBox:
+def _snapped(bbox: Iterable[float], crs: CRS, resolution: float, origin: tuple[float, float]) -> GeoBox:
     """Return the grid that covers a bbox, its corners on the lattice through ``origin``."""
     left, bottom, right, top = bbox
     tiny = 1e-6  # of a pixel: do not add a row because of rounding
@@ -273,6 +272,4 @@ def _snapped(
     low = math.floor((bottom - origin[1]) / resolution + tiny)
     high = max(math.ceil((top - origin[1]) / resolution - tiny), low + 1)
     x0, y0 = first * resolution + origin[0], high * resolution + origin[1]
-    return check_grid(
-        GeoBox((high - low, last - first), Affine(resolution, 0, x0, 0, -resolution, y0), crs)
-    )
+    return check_grid(GeoBox((high - low, last - first), Affine(resolution, 0, x0, 0, -resolution, y0), crs))

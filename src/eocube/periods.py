@@ -11,6 +11,9 @@ from .errors import PeriodError
 
 _PART = re.compile(r"^(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?$")
 
+ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+"""Start and end of what has none."""
+
 
 @dataclass(frozen=True)
 class Period:
@@ -19,7 +22,7 @@ class Period:
     Attributes
     ----------
     start, end : datetime
-        UTC.
+        UTC. ``ALWAYS`` is the earliest and the latest there are: an open period.
     """
 
     start: datetime
@@ -33,7 +36,11 @@ class Period:
         return self.start <= when <= self.end
 
     def __str__(self) -> str:
-        return f"{_rfc3339(self.start)}/{_rfc3339(self.end)}"
+        start, end = (
+            ".." if when == limit else _rfc3339(when)
+            for when, limit in zip((self.start, self.end), ALWAYS, strict=True)
+        )
+        return f"{start}/{end}"
 
 
 def period(text: str | tuple[str, str] | Period) -> Period:
@@ -43,7 +50,8 @@ def period(text: str | tuple[str, str] | Period) -> Period:
     ----------
     text : str or pair of str
         ``"2024"``, ``"2024-05"``, ``"2024-05-17"``, a range of those ``"2024-05/2024-09"`` (whole
-        months and days, both ends included), or two ISO 8601 times.
+        months and days, both ends included), two ISO 8601 times, or one open at an end:
+        ``"2024-05/.."``.
 
     Returns
     -------
@@ -58,13 +66,26 @@ def period(text: str | tuple[str, str] | Period) -> Period:
     --------
     >>> print(period("2024-05/2024-09"))
     2024-05-01T00:00:00Z/2024-09-30T23:59:59Z
+    >>> print(period("2021-07/.."))
+    2021-07-01T00:00:00Z/..
     """
     if isinstance(text, Period):
         return text
     parts = text.split("/") if isinstance(text, str) else list(text)
     if len(parts) not in (1, 2):
         raise PeriodError(f"{text!r} is not a period: write '2024-05/2024-09', '2024-05' or two dates.")
-    return Period(_moment(parts[0], first=True), _moment(parts[-1], first=False))
+    if len(parts) == 2 and all(_is_open(part) for part in parts):
+        raise PeriodError(f"{text!r} is open at both ends: leave the period out instead.")
+    if len(parts) == 1:
+        return Period(_moment(parts[0], first=True), _moment(parts[0], first=False))
+    start, end = (
+        ALWAYS[i] if _is_open(part) else _moment(part, first=i == 0) for i, part in enumerate(parts)
+    )
+    return Period(start, end)
+
+
+def _is_open(text: object) -> bool:
+    return text is None or str(text).strip() in ("..", "")
 
 
 def _moment(text: str, first: bool) -> datetime:
@@ -80,7 +101,7 @@ def _moment(text: str, first: bool) -> datetime:
         month = month or 12
         day = day or monthrange(year, month)[1]
         return datetime(year, month, day, tzinfo=UTC) + timedelta(days=1, seconds=-1)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise PeriodError(
             f"{text!r} is not a date: write '2024', '2024-05', '2024-05-17' or an ISO 8601 time."
         ) from error

@@ -38,6 +38,7 @@ from .grids import check_grid, crs_of, is_utm, nests
 from .items import as_dicts
 from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
 from .masks.algebra import Need, as_mask, need
+from .reports import NOTHING_DROPPED, DroppedTable
 from .scenes import Scene, SceneTable, scenes_of
 from .sentinel2 import BANDS, band_names
 
@@ -77,8 +78,10 @@ class Plan:
         In which masks work: the grid's if it is UTM, else the one of most granules.
     outlines : tuple of tuple of geometry
         Where each granule of each scene may have data, in the grid's CRS.
-    twins, skipped : tuple of str
-        Items left out: reprocessed twins; missing assets, when that was asked for.
+    dropped : DroppedTable
+        Items left out because better ones of the same pass cover them: id, what is kept, why.
+    skipped : tuple of str
+        Items left out because they lack an asset, when that was asked for.
     on_error : {"raise", "skip"}
         What is done about a file that cannot be read.
     """
@@ -95,9 +98,14 @@ class Plan:
     memory: int
     mask_crs: CRS
     outlines: tuple[tuple[BaseGeometry, ...], ...] = field(repr=False)
-    twins: tuple[str, ...] = ()
+    dropped: DroppedTable = NOTHING_DROPPED
     skipped: tuple[str, ...] = ()
     on_error: Literal["raise", "skip"] = "raise"
+
+    @property
+    def twins(self) -> tuple[str, ...]:
+        """Ids of the Items in ``dropped``."""
+        return self.dropped.ids
 
     @property
     def chunks(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -293,7 +301,7 @@ def plan(
     size = _chunk(chunk, grid)
     made = Plan(
         scenes, grid, names, wanted, size or 1024, size or 1024, dtype, resampling, reader, limit,
-        _mask_crs(grid, table), outlines, table.twins, table.skipped, on_error,
+        _mask_crs(grid, table), outlines, table.dropped, table.skipped, on_error,
     )  # fmt: skip
     sized = _sized(made, fixed=size is not None)
     sized.coding  # noqa: B018  (scales that do not fit together are refused here)

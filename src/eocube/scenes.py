@@ -8,23 +8,25 @@ is ever counted twice.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from .errors import MissingAssetError, shorten
+from .errors import EocubeWarning, MissingAssetError, shorten
 from .granules import Granule, granule_of
 from .items import as_dicts, check_one_collection, layout_of
+from .reports import NOTHING_DROPPED, Dropped, DroppedTable
 
 _TWIN = 0.9
 """A granule covered to this share by better ones of the same pass adds nothing."""
 
-_PASS = timedelta(minutes=10)
-"""Granules of one tile within this time come from one pass (two passes are 100 minutes apart)."""
+ONE_PASS = 600
+"""Seconds. Granules of one tile within this time come from one pass (two passes are 100 minutes apart)."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,20 @@ class SceneTable:
     ----------
     scenes : tuple of Scene
         Sorted by time.
-    twins : tuple of str
-        Ids of Items left out because a better processed one of the same pass covers them.
+    dropped : DroppedTable
+        Items left out because better ones of the same pass cover them, and which rule decided.
     skipped : tuple of str
         ``"item: asset"`` left out because the asset is missing, when that was asked for.
     """
 
     scenes: tuple[Scene, ...]
-    twins: tuple[str, ...] = ()
+    dropped: DroppedTable = NOTHING_DROPPED
     skipped: tuple[str, ...] = ()
+
+    @property
+    def twins(self) -> tuple[str, ...]:
+        """Ids of the Items in ``dropped``."""
+        return self.dropped.ids
 
 
 def scenes_of(
@@ -125,14 +132,16 @@ def scenes_of(
     if missing and not skip_missing:
         raise MissingAssetError(_lacking(missing, records))
     whole = [granule for granule in granules if not granule.missing]
-    scenes, twins = [], []
+    _warn_of_guesses(whole)
+    scenes: list[Scene] = []
+    twins: list[Dropped] = []
     for (platform, day), group in sorted(_by_day(whole, longitude).items(), key=lambda pair: pair[0][::-1]):
         kept, dropped = _without_twins(group)
         scenes.append(Scene(f"{platform}_{day}", day, platform, tuple(kept)))
-        twins += [granule.id for granule in dropped]
+        twins += dropped
     skipped = tuple(f"{item}: {', '.join(names)}" for item, names in sorted(missing.items()))
     ordered = sorted(scenes, key=lambda scene: (scene.time, scene.id))
-    return SceneTable(tuple(ordered), tuple(sorted(twins)), skipped)
+    return SceneTable(tuple(ordered), DroppedTable(sorted(twins, key=lambda row: row.id)), skipped)
 
 
 def _by_day(granules: list[Granule], longitude: float) -> dict[tuple[str, date], list[Granule]]:
@@ -144,25 +153,74 @@ def _by_day(granules: list[Granule], longitude: float) -> dict[tuple[str, date],
     return groups
 
 
-def _without_twins(group: list[Granule]) -> tuple[list[Granule], list[Granule]]:
-    """Drop what reprocessing doubled; keep the two halves of a split pass.
+def _without_twins(group: list[Granule]) -> tuple[list[Granule], list[Dropped]]:
+    """Drop what reprocessing or a second catalog doubled; keep the two halves of a split pass.
 
-    Best processed first: highest baseline, then newest. A granule whose valid area is covered by
-    better ones of the same tile and pass adds nothing; a half pass is not covered by the other.
+    Best processed first: highest baseline, then newest, then Collection 1. A granule whose valid area
+    is covered by better ones of the same tile and pass adds nothing; a half pass is not covered by
+    the other.
     """
-    best_first = sorted(group, key=lambda g: g.id)
-    best_first.sort(key=lambda g: (g.baseline, g.generated), reverse=True)
+    best_first = sorted(group, key=lambda g: (g.id, g.catalog))
+    best_first.sort(key=_rank, reverse=True)
     kept: list[Granule] = []
-    dropped: list[Granule] = []
+    dropped: list[Dropped] = []
     for granule in best_first:
-        better = [k for k in kept if k.tile == granule.tile and abs(k.time - granule.time) < _PASS]
-        (dropped if _covered(granule.footprint, [k.footprint for k in better]) else kept).append(granule)
+        better = [
+            k
+            for k in kept
+            if k.tile == granule.tile and abs(k.time - granule.time) < timedelta(seconds=ONE_PASS)
+        ]
+        better = [k for k in better if shapely.intersects(k.footprint, granule.footprint)]
+        if covered(granule.footprint, [k.footprint for k in better]):
+            dropped.append(Dropped(granule.id, tuple(k.id for k in better), _why(granule, better[0])))
+        else:
+            kept.append(granule)
     first = {granule.tile: min(k.time for k in kept if k.tile == granule.tile) for granule in kept}
     # Along the orbit, tile after tile; within a tile the best processed first.
     return sorted(kept, key=lambda g: (first[g.tile], g.tile, -float(g.baseline or 0), g.id)), dropped
 
 
-def _covered(footprint: BaseGeometry, others: list[BaseGeometry]) -> bool:
+def _rank(granule: Granule) -> tuple[str, datetime, bool]:
+    return granule.baseline, _instant(granule.generated), "c1" in granule.collection.split("-")
+
+
+def _instant(text: str) -> datetime:
+    """Return a generation time; catalogs write it with and without fractions. Unsaid: the oldest."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _why(granule: Granule, better: Granule) -> str:
+    """Say which rule decided between two granules of one pass."""
+    where = " and ".join(sorted({g.catalog for g in (granule, better)} - {""}))
+    both = f"; found in {where}" if granule.catalog != better.catalog else ""
+    if granule.baseline != better.baseline:
+        return f"baseline {granule.baseline or 'unknown'} < {better.baseline}{both}"
+    if _instant(granule.generated) != _instant(better.generated):
+        return f"generated {granule.generated or 'unknown'}, before {better.generated}{both}"
+    if granule.collection != better.collection:
+        return f"the same product in {granule.collection} and {better.collection}{both}"
+    return f"the same product twice: the first by id{both}"
+
+
+def _warn_of_guesses(granules: list[Granule]) -> None:
+    """Say where an offset is a guess: the baseline decides, and the Item does not say it."""
+    guessed = [granule.id for granule in granules if granule.assumed]
+    if guessed:
+        warnings.warn(
+            f"{len(guessed)} Items say neither a processing baseline nor an offset: {shorten(guessed)}. They "
+            "are taken as before baseline 04.00 (offset 0); if they are newer, reflectance is 0.1 too high. "
+            "Add 's2:processing_baseline' to their properties, or say the rule by Catalog(..., offsets=...).",
+            EocubeWarning,
+            stacklevel=4,
+        )
+
+
+def covered(footprint: BaseGeometry, others: list[BaseGeometry]) -> bool:
+    """Whether others cover 90 % of a footprint."""
     if not others or footprint.area == 0:
         return bool(others)
     common = shapely.intersection(footprint, shapely.union_all(others))

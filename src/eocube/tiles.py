@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
+import numpy as np
+import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from shapely.affinity import translate
+from shapely.geometry.base import BaseGeometry
 
 from .errors import AreaError
 
@@ -83,6 +89,30 @@ def tile_grid(text: str, resolution: float = 10) -> GeoBox:
     epsg = (32600 if band >= "N" else 32700) + zone
     affine = Affine(resolution, 0, left, 0, -resolution, top)
     return GeoBox((pixels, pixels), affine, f"EPSG:{epsg}")
+
+
+def tiles_outline(names: Iterable[str]) -> BaseGeometry:
+    """Return where tiles are, in longitude and latitude; cut in two at the antimeridian.
+
+    Raises
+    ------
+    AreaError
+        If there is no such tile.
+    """
+    parts = []
+    for name in names:
+        grid = tile_grid(name)
+        to_lonlat = Transformer.from_crs(str(grid.crs), "EPSG:4326", always_xy=True)
+        ring = shapely.get_coordinates(shapely.segmentize(grid.extent.geom, 10_000))
+        x, y = to_lonlat.transform(*ring.T)
+        if np.ptp(x) > 180:
+            x = np.where(x < 0, x + 360, x)
+            whole = shapely.Polygon(np.column_stack([x, y]))
+            east = shapely.intersection(whole, shapely.box(180, -90, 360, 90))
+            parts += [shapely.intersection(whole, shapely.box(0, -90, 180, 90)), translate(east, -360)]
+        else:
+            parts.append(shapely.Polygon(np.column_stack([x, y])))
+    return shapely.union_all(parts)
 
 
 def _nearest_repetition(in_cycle: int, south: int) -> int:

@@ -97,8 +97,13 @@ def series(request: Request, fields: Path, out: Path, overwrite: bool, **options
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides landscape and weather.")
-@click.option("--naming", type=click.Choice(["earth-search", "planetary-computer"]), default="earth-search",
-              show_default=True, help="Whose ids and asset names the Items bear.")
+@click.option(
+    "--naming",
+    type=click.Choice(["earth-search", "planetary-computer"]),
+    default="earth-search",
+    show_default=True,
+    help="Whose ids and asset names the Items bear.",
+)
 @click.option("--dates", type=int, default=12, show_default=True, help="Passes in the year.")
 @click.option("--size", type=int, default=240, show_default=True, help="Pixels of 10 m along a tile's side.")
 @click.option("--faults", is_flag=True, help="Give the SCL the faults of the real one.")

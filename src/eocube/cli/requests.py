@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ..catalogs import CATALOGS
+from ..catalogs import CATALOGS, Catalog
 from ..errors import AreaError, EocubeError, InputError
 from ..loaders.base import RESAMPLINGS
 
@@ -39,33 +39,57 @@ class Query:
 
     Attributes
     ----------
-    catalog, area, period, max_cloud, sample
+    catalog, area, period, max_cloud, tile, orbit, platform, baseline, months, limit, trust, sample
         As the options say.
     """
 
-    catalog: str
+    catalog: tuple[str, ...]
     area: str | None
     period: str | None
     max_cloud: float | None
+    tile: tuple[str, ...]
+    orbit: tuple[str, ...]
+    platform: tuple[str, ...]
+    baseline: str | None
+    months: str | None
+    limit: int | None
+    trust: bool
     sample: bool
 
     def items(self) -> pystac.ItemCollection:
         """Search."""
-        from ..queries import search
+        from ..queries import search, search_tiles
 
-        where: Any = self.catalog
+        options: dict[str, Any] = {
+            "max_cloud": self.max_cloud, "orbit": self.orbit or None, "platform": self.platform or None,
+            "baseline": tuple(self.baseline.split("/")) if self.baseline else None,
+            "months": _months(self.months), "limit": self.limit,
+        }  # fmt: skip
+        if not self.tile:
+            return search(self._catalogs(), self.where(), self.period, **options)
+        if self.area is not None:
+            raise InputError("--tile and --area both say where: give one.")
+        return search_tiles(self.tile, self.period, self._catalogs(), **options)
+
+    def _catalogs(self) -> Any:
         if self.sample:
             from ..sample import cached
 
-            where = cached().items_path
-        return search(where, self.where(), self.period, max_cloud=self.max_cloud)
+            return cached().items_path
+        found: list[Any] = list(self.catalog)
+        if self.trust:
+            found = [replace(CATALOGS.get(name, Catalog(name, name)), trust=True) for name in found]
+        return found if len(found) > 1 else found[0]
 
     def where(self) -> Geometry | None:
         """Return the area, if one was given."""
         from ..areas import area
+        from ..tiles import tile_name, tiles_outline
 
         if self.area is None:
-            return None
+            if len(self.tile) < 2:
+                return area(self.tile[0]) if self.tile else None
+            return area(tiles_outline([tile_name(tile) for tile in self.tile]))
         numbers = self.area.replace(" ", "").split(",")
         if len(numbers) == 4:
             try:
@@ -136,14 +160,37 @@ class Request:
         return made.dilate(metres=self.dilate) if self.dilate else made
 
 
+def _months(text: str | None) -> list[int] | None:
+    """Read ``5-9`` or ``6,7``; ``11-2`` goes round the year."""
+    if not text:
+        return None
+    found: list[int] = []
+    try:
+        for part in text.replace(" ", "").split(","):
+            first, _, last = part.partition("-")
+            start, stop = int(first), int(last or first)
+            found += range(start, stop + 1) if start <= stop else [*range(start, 13), *range(1, stop + 1)]
+    except ValueError as error:
+        raise InputError(f"--months {text!r} are not months: write 5-9 or 6,7.") from error
+    return found
+
+
 _QUERY = (
-    click.option("--catalog", default="earth-search", show_default=True,
+    click.option("--catalog", default=("earth-search",), show_default=True, multiple=True,
                  help=f"{', '.join(CATALOGS)}; a STAC API's url; a folder of Items, an ItemCollection or "
-                      "catalog.json."),
+                      "catalog.json. Given again: where the ones before have gaps."),
     click.option("--area", help="west,south,east,north in degrees, a vector file, or an MGRS tile (31UFR). "
                                 "Default for a local catalog: all of it."),
     click.option("--period", help="For instance 2024-05/2024-09, both ends included."),
     click.option("--max-cloud", type=float, help="Greatest cloud cover of an Item in percent."),
+    click.option("--tile", multiple=True, help="An MGRS tile instead of an area; may be given again."),
+    click.option("--orbit", multiple=True, help="Relative orbit, ascending or descending."),
+    click.option("--platform", multiple=True, help="For instance S2A."),
+    click.option("--baseline", help="Lowest processing baseline, or lowest/highest: 04.00, /03.01."),
+    click.option("--months", help="Months of the year: 5-9, or 6,7."),
+    click.option("--limit", type=int, help="At most so many Items, the first in time."),
+    click.option("--trust", is_flag=True,
+                 help="Let Items of a remote catalog point at files of this machine and local addresses."),
     click.option("--sample", is_flag=True, help="Use the embedded made-up archive; needs no network."),
 )  # fmt: skip
 

@@ -42,6 +42,11 @@ def show_items(items: pystac.ItemCollection) -> None:
         )
     console.print(table)
     console.print(f"{len(items)} Items")
+    counts = items.extra_fields.get("eocube:found")
+    if counts:
+        left = len(items.extra_fields.get("eocube:dropped", ()))
+        from_each = ", ".join(f"{count} from {name}" for name, count in counts.items())
+        console.print(f"{from_each}; {left} of later catalogs left out, which earlier ones have")
 
 
 def show_plan(plan: Plan) -> None:

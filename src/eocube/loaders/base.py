@@ -45,6 +45,8 @@ class Source:
         The file's grid as its Item states it; used where the file itself states none.
     signer : str
         See :func:`eocube.signing.sign`.
+    origin : str
+        Where its Item came from; see :mod:`eocube.trust`.
     """
 
     href: str
@@ -56,6 +58,7 @@ class Source:
     overviews: bool = True
     grid: GeoBox | None = None
     signer: str = ""
+    origin: str = ""
 
 
 WINDOW = 128 * 2**20

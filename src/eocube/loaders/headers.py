@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import UntrustedError
 from ..retries import WRONG
 from ..signing import Unsigned, unsigned
 from .base import Source
 from .directories import Broken, Foreign
-from .places import place_of
+from .places import place_of, where
 from .ranges import LocalFile, RemoteFile, Unreadable, Version, submit
 from .tiffs import Tiff, parse
 
@@ -199,7 +200,9 @@ def header_later(source: Source) -> Future[Header] | None:
 
 def _place(source: Source) -> LocalFile | RemoteFile:
     try:
-        return place_of(source.href, source.signer)
+        return place_of(*where(source))
+    except UntrustedError as error:
+        reason = str(error)
     except (Unsigned, ValueError) as error:
         reason = f"it could not be signed: {error}"
     raise Unreadable(reason)

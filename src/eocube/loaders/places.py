@@ -18,6 +18,8 @@ from obstore import exceptions
 from obstore.store import AzureStore, HTTPStore, S3Store
 
 from ..signing import headers_for, renew, s3_options, sign, unsigned
+from ..trust import guarded, settled
+from .base import Source
 from .directories import Foreign
 from .plainly import direct
 from .ranges import LocalFile, RemoteFile
@@ -56,6 +58,26 @@ def place_of(href: str, signer: str = "") -> LocalFile | RemoteFile:
     if parts.scheme == "file" and not parts.netloc and "%" not in href:
         return LocalFile(parts.path)
     raise Foreign(parts.scheme)
+
+
+def where(source: Source) -> tuple[str, str]:
+    """Return by which href and signer a file is opened.
+
+    Where its Item came from a stranger's catalog, redirects are followed and checked first.
+
+    Raises
+    ------
+    UntrustedError
+        If the file may not be opened.
+    Unsigned
+        If there is no token to be had.
+    """
+    if guarded(source.origin):
+        signed = sign(source.href, source.signer)
+        found = settled(signed, source.origin)
+        if found != signed:
+            return found, ""
+    return source.href, source.signer
 
 
 class StoreDoor:

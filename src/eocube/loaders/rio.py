@@ -16,15 +16,15 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from ..errors import ReadError
+from ..errors import ReadError, UntrustedError
 from ..retries import WRONG
 from ..signing import Unsigned, unsigned
 from .base import Source, none_wanted, read_error
 from .directories import Foreign
 from .handles import Remote, forget_front
 from .natively import persistently, remote
-from .places import place_of
-from .ranges import Changed, RemoteFile, Unreadable, submit
+from .places import place_of, where
+from .ranges import Changed, LocalFile, RemoteFile, Unreadable, submit
 from .sampling import cut, parts, rows_of, scales
 
 GDAL = {
@@ -94,9 +94,10 @@ class RioLoader:
 
     def _read(self, source: Source, geobox: GeoBox) -> NDArray[Any]:
         try:
-            place = place_of(source.href, source.signer)
-        except (Foreign, ValueError):
-            place = None
+            href, signer = where(source)
+            place = _place_of(href, signer)
+        except UntrustedError as error:
+            raise read_error(source, error) from None
         except Unsigned as error:
             raise read_error(source, f"it could not be signed: {error}") from None
         if isinstance(place, RemoteFile):
@@ -104,7 +105,7 @@ class RioLoader:
         try:
             return persistently(
                 lambda name, options: self._natively(name, options, source, geobox),
-                source.href, source.signer, _GDAL_ERRORS,
+                href, signer, _GDAL_ERRORS,
             )  # fmt: skip
         except ReadError:
             raise
@@ -180,6 +181,14 @@ class RioLoader:
         if not others:
             raise ValueError(f"it is no file of {' or '.join(self.drivers)}")
         return others[0]
+
+
+def _place_of(href: str, signer: str) -> LocalFile | RemoteFile | None:
+    """Return where a file is, or None for a place only GDAL knows."""
+    try:
+        return place_of(href, signer)
+    except (Foreign, ValueError):
+        return None
 
 
 def _blamed(remote: Remote) -> str:

@@ -7,7 +7,7 @@ GDAL's approximate transformer, so that reprojected pixels may differ by an eigh
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -20,15 +20,15 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from ..errors import InputError
+from ..errors import InputError, UntrustedError
 from ..grids import nests
 from ..signing import Unsigned, unsigned
 from .base import Source, none_wanted, read_error
 from .directories import Foreign
 from .handles import Remote
 from .natively import access
-from .places import place_of
-from .ranges import RemoteFile, Unreadable
+from .places import place_of, where
+from .ranges import LocalFile, RemoteFile, Unreadable
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,17 @@ def _read(source: Source, geobox: GeoBox) -> NDArray[Any]:
 @contextmanager
 def _opened(source: Source) -> Iterator[str]:
     """Give the name under which GDAL opens a file; a remote one's bytes are fetched by us."""
+    place: LocalFile | RemoteFile | None = None
     try:
-        place = place_of(source.href, source.signer)
-    except (Foreign, ValueError):
-        place = None
+        href, signer = where(source)
+        with suppress(Foreign, ValueError):
+            place = place_of(href, signer)
+    except UntrustedError as error:
+        raise read_error(source, error) from None
     except Unsigned as error:
         raise read_error(source, f"it could not be signed: {error}") from None
     if not isinstance(place, RemoteFile):
-        name, options = access(source.href, source.signer)
+        name, options = access(href, signer)
         with rasterio.Env(**options):
             yield name
         return

@@ -25,6 +25,7 @@ LARGEST_BLOCK = 64 * 2**20
 _MOST_BLOCKS = 4_000_000
 _COMPRESSIONS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 50000: "zstd"}
 
+
 @dataclass(frozen=True)
 class Level:
     """The full resolution of a file, or an overview.

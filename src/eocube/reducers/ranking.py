@@ -14,8 +14,8 @@ from ..errors import InputError
 from .base import Block, settle, valid
 from .network import sort_ranks
 
-_STRIP = 1 << 15
-"""Pixels sorted at a time: 24 dates of them as uint16 stay in the second level cache."""
+_STRIP = 1 << 16
+"""Pixels sorted at a time: 24 dates of them as uint16 stay in the caches."""
 
 Ranks = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
 """Of each pixel a lower and an upper value, and the weight of the upper one (None: their mean)."""

@@ -83,10 +83,7 @@ def write_world(world: World) -> None:
         for _, group in groupby(pairs, key=lambda pair: pair[1].flight):
             items += pool.map(lambda pair: _write_granule(world, *pair), list(group))
     _write_catalog(world, items)
-    made = {
-        name: getattr(world, name)
-        for name in ("seed", "naming", "size", "dates", "bands", "scl_faults")
-    }
+    made = {name: getattr(world, name) for name in ("seed", "naming", "size", "dates", "bands", "scl_faults")}
     _write_json(world.path / "world.json", {"made with": made, "items": list(world.item_ids)})
 
 

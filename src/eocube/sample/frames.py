@@ -84,9 +84,7 @@ def make_tiles(size: int) -> tuple[Tile, Tile]:
     for name, epsg, sideways in (("33TTN", 32633, 1 / 3), ("32TQT", 32632, -1 / 3)):
         x, y = _transformer("EPSG:4326", f"EPSG:{epsg}").transform(*BORDER)
         left = x + sideways * size * 10 - size * 5
-        tiles.append(
-            Tile(name, epsg, round(left / 60) * 60.0, round((y + size * 5) / 60) * 60.0, size)
-        )
+        tiles.append(Tile(name, epsg, round(left / 60) * 60.0, round((y + size * 5) / 60) * 60.0, size))
     return tiles[0], tiles[1]
 
 

@@ -79,9 +79,7 @@ def footprint(granule: Granule, size: int) -> Polygon:
     if not isinstance(shape, Polygon) or shape.is_empty:
         raise InputError(f"No valid data is left of {granule}: choose a larger size.")
     return Polygon(
-        np.column_stack(
-            _transformer(MAIN_CRS, "EPSG:4326").transform(*np.array(shape.exterior.coords).T)
-        )
+        np.column_stack(_transformer(MAIN_CRS, "EPSG:4326").transform(*np.array(shape.exterior.coords).T))
     )
 
 

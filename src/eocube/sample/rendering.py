@@ -71,9 +71,7 @@ def clear_at(
     return values if inside.all() else np.where(inside, values, np.float32(np.nan))
 
 
-def render(
-    granule: Granule, seed: int, size: int, bands: tuple[str, ...], scl_faults: bool
-) -> Rendered:
+def render(granule: Granule, seed: int, size: int, bands: tuple[str, ...], scl_faults: bool) -> Rendered:
     """Return digital numbers and truth of one granule.
 
     Parameters

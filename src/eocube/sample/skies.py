@@ -61,9 +61,7 @@ class Sky:
         shadow = _sample(self.opacity, sunward)
         return Overhead(cloud, cirrus, shadow, _sample(self.brightness, here, faint=0))
 
-    def _positions(
-        self, east: NDArray[np.float64], north: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _positions(self, east: NDArray[np.float64], north: NDArray[np.float64]) -> NDArray[np.float64]:
         affine = self.box.affine
         return np.array([(north - affine.f) / affine.e - 0.5, (east - affine.c) / affine.a - 0.5])
 

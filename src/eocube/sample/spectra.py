@@ -115,9 +115,7 @@ WATER: tuple[int, ...] = (INDEX["lake"], INDEX["river"])
 """The covers that are water."""
 
 
-def spectrum(
-    cover: int, day: float, shift: float = 0.0, vigour: float = 1.0
-) -> NDArray[np.float32]:
+def spectrum(cover: int, day: float, shift: float = 0.0, vigour: float = 1.0) -> NDArray[np.float32]:
     """Return the reflectance of a cover on a day of the year.
 
     Parameters

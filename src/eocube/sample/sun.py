@@ -46,17 +46,15 @@ def solar_position(when: datetime, longitude: float, latitude: float) -> tuple[f
         hour_angle
     )
     east = -math.cos(declination) * math.sin(hour_angle)
-    north = math.sin(declination) * math.cos(phi) - math.cos(declination) * math.sin(
-        phi
-    ) * math.cos(hour_angle)
+    north = math.sin(declination) * math.cos(phi) - math.cos(declination) * math.sin(phi) * math.cos(
+        hour_angle
+    )
     return math.degrees(math.atan2(east, north)) % 360, math.degrees(math.asin(sine))
 
 
 def _declination_and_equation_of_time(century: float) -> tuple[float, float]:
     """Return the sun's declination (radians) and the equation of time (minutes)."""
-    mean_longitude = math.radians(
-        (280.46646 + century * (36_000.76983 + century * 0.0003032)) % 360
-    )
+    mean_longitude = math.radians((280.46646 + century * (36_000.76983 + century * 0.0003032)) % 360)
     anomaly = math.radians(357.52911 + century * (35_999.05029 - 0.0001537 * century))
     eccentricity = 0.016708634 - century * (0.000042037 + 0.0000001267 * century)
     centre = (

@@ -194,8 +194,7 @@ class World:
         wrong = [band for band in chosen if band not in REFLECTANCE]
         if wrong:
             raise BandError(
-                f"The sample has no reflectance of {', '.join(wrong)}: it has "
-                f"{', '.join(REFLECTANCE)}."
+                f"The sample has no reflectance of {', '.join(wrong)}: it has {', '.join(REFLECTANCE)}."
             )
         fine, times = self._fine(geobox)
         return block_mean(clear_at(self.seed, self.size, self._flight(when), chosen, fine), times)
@@ -277,8 +276,6 @@ def read_world(folder: str | Path) -> World:
     """Return the world that ``world.json`` in a folder describes."""
     path = Path(folder)
     if not (path / "world.json").is_file():
-        raise InputError(
-            f"There is no sample in {path}: make one with eocube.sample.write({str(path)!r})."
-        )
+        raise InputError(f"There is no sample in {path}: make one with eocube.sample.write({str(path)!r}).")
     told = json.loads((path / "world.json").read_text())
     return World(path, **{**told["made with"], "bands": tuple(told["made with"]["bands"])})

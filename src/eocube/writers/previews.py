@@ -61,9 +61,7 @@ def write_preview(array: xr.DataArray, path: str | os.PathLike[str], *, overwrit
     return place
 
 
-def preview_of(
-    cog: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False
-) -> Path:
+def preview_of(cog: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a PNG of a file that :func:`write_cog` made, from its overviews."""
     import rasterio
 
