@@ -50,6 +50,8 @@ class Granule:
         What the sum is multiplied by.
     missing : tuple of str
         Assets that were asked for and are not there.
+    reasons : mapping of str to str
+        Where the offset of each band was read from: ``"raster:bands of the Item"``.
     """
 
     id: str
@@ -65,6 +67,7 @@ class Granule:
     offsets: Mapping[str, float]
     scales: Mapping[str, float]
     missing: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def grid(self) -> GeoBox | None:
@@ -101,7 +104,7 @@ def granule_of(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalo
 def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog) -> Granule:
     properties = record.get("properties", {})
     baseline = _baseline(record)
-    sources, offsets, scales, missing = {}, {}, {}, []
+    sources, offsets, reasons, scales, missing = {}, {}, {}, {}, []
     for band in bands:
         key = layout.assets.get(band, band)
         asset = record["assets"].get(key)
@@ -110,7 +113,7 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
             continue
         sources[band] = _source(record, band, key, asset, layout)
         if BANDS[band].kind == "reflectance":
-            offsets[band] = _offset(properties, asset, baseline, layout)
+            offsets[band], reasons[band] = _offset(properties, asset, baseline, layout)
             scales[band] = float(_raster(asset).get("scale") or 1 / QUANTIFICATION)
     return Granule(
         str(record["id"]),
@@ -125,6 +128,7 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
         offsets,
         scales,
         tuple(missing),
+        reasons,
     )
 
 
@@ -161,14 +165,22 @@ def _raster(asset: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _offset(
     properties: Mapping[str, Any], asset: Mapping[str, Any], baseline: str, layout: Catalog
-) -> float:
-    """Return what to add to the digital numbers (reference: ESA, baseline 04.00, 2022-01-25)."""
+) -> tuple[float, str]:
+    """Return what to add to the digital numbers, and what says so (ESA, baseline 04.00, 2022-01-25)."""
     entry = _raster(asset)
     if layout.offsets in ("metadata", "auto") and entry.get("offset") is not None:
-        return float(round(entry["offset"] / (entry.get("scale") or 1 / QUANTIFICATION), 6))
-    if layout.offsets == "boa_flag" and any(properties.get(flag) is True for flag in BOA_FLAGS):
-        return 0.0
-    return float(BOA_ADD_OFFSET) if baseline >= OFFSET_BASELINE else 0.0
+        key = next((name for name in ("raster:bands", "bands") if name in asset), "raster:offset")
+        stated = entry["offset"] / (entry.get("scale") or 1 / QUANTIFICATION)
+        return float(round(stated, 6)), f"{key} of the Item"
+    if layout.offsets == "boa_flag":
+        flag = next((name for name in BOA_FLAGS if properties.get(name) is True), "")
+        if flag:
+            return 0.0, flag
+    if not baseline:
+        return 0.0, "no processing baseline stated"
+    if baseline >= OFFSET_BASELINE:
+        return float(BOA_ADD_OFFSET), f"s2:processing_baseline >= {OFFSET_BASELINE}"
+    return 0.0, f"s2:processing_baseline < {OFFSET_BASELINE}"
 
 
 def _baseline(record: Mapping[str, Any]) -> str:

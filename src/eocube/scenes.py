@@ -75,6 +75,16 @@ class Scene:
         found = {offset for granule in self.granules for offset in granule.offsets.values()}
         return found.pop() if len(found) == 1 else float("nan")
 
+    def offset_of(self, band: str) -> float:
+        """What is added to the digital numbers of a band; NaN where granules differ or it has none."""
+        found = {granule.offsets.get(band, math.nan) for granule in self.granules}
+        return found.pop() if len(found) == 1 else math.nan
+
+    @property
+    def offset_sources(self) -> tuple[str, ...]:
+        """What says so: of all granules and bands, each once."""
+        return tuple(sorted({reason for g in self.granules for reason in g.reasons.values()}))
+
 
 @dataclass(frozen=True)
 class SceneTable:
