@@ -81,6 +81,8 @@ def ndvi(request: Request, reducer: str, out: Path, overwrite: bool) -> None:
               show_default=True, help="Whose ids and asset names the Items bear.")
 @click.option("--dates", type=int, default=12, show_default=True, help="Passes in the year.")
 @click.option("--size", type=int, default=240, show_default=True, help="Pixels of 10 m along a tile's side.")
+@click.option("--landscape", default="fields", show_default=True,
+              help="What the ground is: fields, forest, desert, steppe, snow, water or silt.")
 @click.option("--faults", is_flag=True, help="Give the SCL the faults of the real one.")
 def sample(folder: Path, **options: Any) -> None:
     """Write the embedded made-up archive into FOLDER."""
