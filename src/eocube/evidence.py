@@ -2,7 +2,7 @@
 
 From baseline 04.00 on a digital number is reflectance * 10000 + 1000, unless an archive has taken
 the 1000 off. What is surely dark (vegetation and water in red and blue, shadow) then lies just
-above 1000, and hardly anything below; without the offset it lies between 1 and about 700. Bright
+above 1000, and hardly anything below; without the offset it lies between 1 and about 500. Bright
 ground, snow and cloud look alike in both cases and are no evidence.
 
 The numbers below were chosen on made-up landscapes and real scenes, see docs/offsets.md; the
@@ -27,8 +27,8 @@ DARK = tuple(SCL_CLASSES[name] for name in ("dark", "shadow", "vegetation", "wat
 KNOWN = tuple(SCL_CLASSES[name] for name in ("vegetation", "water"))
 """Classes that are dark in red AND blue by themselves; a shadow on sand is not."""
 
-BELOW = 700
-"""Numbers below it would be a reflectance under -0.03, if the offset were still in."""
+BELOW = 500
+"""Numbers below it would be a reflectance under -0.05, if the offset were still in."""
 
 FLOOR = (920, 1400, 1500)
 """While the offset is in, the darkest hundredth of the known classes lies between the first two
@@ -44,8 +44,11 @@ LEAST = 64
 SHARE = 0.1
 """Of the dark pixels so many have to lie below ``BELOW``: a few may be faults of the correction."""
 
-STRAY = 0.002
-"""Of the known classes at most so many may lie below ``BELOW`` while the offset is in."""
+STRAY = 0.002, 700
+"""Of the known classes at most such a share may lie below such a number while the offset is in."""
+
+APART = -150, 300
+"""Blue's floor less red's while the offset is in. Haze lifts blue more, sparse grass red."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,13 @@ class Finding:
         Whether 1000 is still in the digital numbers.
     why : str
         The figures behind it.
+    floor : float
+        The digital number at the darkest hundredth of vegetation and water, where that was looked at.
     """
 
     state: State
     why: str
+    floor: float = float("nan")
 
 
 def judge(numbers: NDArray[Any], classes: NDArray[Any] | None, band: str = "red") -> Finding:
@@ -114,10 +120,10 @@ def _floor(known: NDArray[Any], valid: int, band: str) -> Finding:
     if known.size < max(LEAST, PART * valid):
         return Finding("undecided", f"{band}: {known.size} px of vegetation and water are too few")
     low, tenth = np.quantile(known, (0.01, 0.1))
-    stray = float((known < BELOW).mean())
+    stray = float((known < STRAY[1]).mean())
     said = f"{band}: the darkest of {known.size} px of vegetation and water are at {low:.0f} to {tenth:.0f}"
-    within = FLOOR[0] <= low <= FLOOR[1] and tenth <= FLOOR[2] and stray <= STRAY
-    return Finding("in" if within else "undecided", said)
+    within = FLOOR[0] <= low <= FLOOR[1] and tenth <= FLOOR[2] and stray <= STRAY[0]
+    return Finding("in" if within else "undecided", said, float(low))
 
 
 def agree(red: Finding, blue: Finding) -> Finding:
@@ -125,8 +131,10 @@ def agree(red: Finding, blue: Finding) -> Finding:
 
     Haze can lift one band to 1000; that it lifts both to the same number is not to be expected.
     """
-    if red.state != "in" or blue.state == "in":
-        return Finding(red.state, f"{red.why}; {blue.why}" if red.state == "in" else red.why)
+    if red.state != "in":
+        return red
+    if blue.state == "in" and APART[0] <= blue.floor - red.floor <= APART[1]:
+        return Finding("in", f"{red.why}; {blue.why}", red.floor)
     return Finding("undecided", f"{red.why}, but {blue.why}")
 
 
