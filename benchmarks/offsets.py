@@ -160,8 +160,8 @@ def main(seeds: int, folder: Path | None, docs: Path | None, out: Path | None) -
     if out is not None:
         out.write_text(json.dumps(counts, indent=1))
     if docs is not None:
-        page = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n\n{text}\n\n{END}", docs.read_text(), flags=re.S)
-        docs.write_text(page)
+        new = f"{BEGIN}\n\n{text}\n\n{END}"
+        docs.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: new, docs.read_text(), flags=re.S))
     if any(own["in wrong"] + own["gone wrong"] for own in counts.values()):
         raise click.exceptions.Exit(1)
 

@@ -15,7 +15,7 @@ FLOORS = {
     1: {"catalogs", "signing", "periods", "tiles", "areas", "grids", "loaders", "masks", "reducers", "indices",
         "evidence"},
     2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "queries"},
-    3: {"reading"},
+    3: {"reading", "audits"},
     4: {"lazy", "cubes", "composites", "writers"},
     5: {"__init__", "__main__", "cli"},
 }

@@ -28,6 +28,7 @@ _WHERE = {
     "ReadError": "errors",
     "SCLMask": "masks",
     "area": "areas",
+    "audit": "audits",
     "composite": "composites",
     "grid_for": "grids",
     "load": "cubes",
@@ -57,6 +58,7 @@ __all__ = [
     "ReadError",
     "SCLMask",
     "area",
+    "audit",
     "composite",
     "errors",
     "grid_for",
@@ -73,6 +75,7 @@ __all__ = [
 if TYPE_CHECKING:
     from . import errors, sample
     from .areas import area
+    from .audits import audit
     from .catalogs import EARTH_SEARCH, EARTH_SEARCH_C1, PLANETARY_COMPUTER, Catalog
     from .composites import composite
     from .cubes import load

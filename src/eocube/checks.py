@@ -150,7 +150,7 @@ def _overview(grid: GeoBox) -> GeoBox:
     return grid.zoom_out(times) if times > 1 else grid
 
 
-def findings(records: Iterable[Mapping[str, Any]], loader: Loader) -> dict[str, Finding | str]:
+def findings(records: Iterable[Mapping[str, Any]], loader: Loader) -> list[Finding | str]:
     """Look at the pixels of many Items at once.
 
     Parameters
@@ -162,12 +162,12 @@ def findings(records: Iterable[Mapping[str, Any]], loader: Loader) -> dict[str, 
 
     Returns
     -------
-    dict of str to Finding or str
-        By id; the text of the error where an overview could not be read.
+    list of Finding or str
+        In their order; the text of the error where an overview could not be read.
     """
     every = list(records)
     if not every:
-        return {}
+        return []
     _log.info("looking at the pixels of %d Items for their offset", len(every))
 
     def one(record: Mapping[str, Any]) -> Finding | str:
@@ -177,8 +177,7 @@ def findings(records: Iterable[Mapping[str, Any]], loader: Loader) -> dict[str, 
             return str(error)
 
     with ThreadPoolExecutor(min(_AT_ONCE, len(every))) as pool:
-        found = list(pool.map(one, every))
-    return {str(record["id"]): result for record, result in zip(every, found, strict=True)}
+        return list(pool.map(one, every))
 
 
 def corrected(granule: Granule, found: Finding) -> Granule:
@@ -238,13 +237,11 @@ def verified(
     if verify is False:
         return scenes
     used = {granule.id: granule for scene in scenes for granule in scene.granules if granule.offsets}
-    found = findings(
-        (
-            record for record in records
-            if record["id"] in used and (verify is True or is_doubtful(used[record["id"]], layout_of(record)))
-        ),
-        loader,
-    )  # fmt: skip
+    chosen = [
+        record for record in records
+        if record["id"] in used and (verify is True or is_doubtful(used[record["id"]], layout_of(record)))
+    ]  # fmt: skip
+    found = dict(zip((str(record["id"]) for record in chosen), findings(chosen, loader), strict=True))
     right = {name: corrected(used[name], result) for name, result in found.items()
              if isinstance(result, Finding)}  # fmt: skip
     _warn(used, right, found)

@@ -76,7 +76,7 @@ class Scene:
         return found.pop() if len(found) == 1 else float("nan")
 
     def offset_of(self, band: str) -> float:
-        """What is added to the digital numbers of a band; NaN where granules differ or it has none."""
+        """Return what is added to the digital numbers of a band; NaN where granules differ."""
         found = {granule.offsets.get(band, math.nan) for granule in self.granules}
         return found.pop() if len(found) == 1 else math.nan
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
-from .requests import Failure, Query, Request, out_option, takes_query, takes_request
+from .requests import VERIFY, Failure, Query, Request, out_option, takes_query, takes_request
 
 if TYPE_CHECKING:
     from ..plans import Plan
@@ -20,7 +20,7 @@ REDUCERS = ("median", "mean", "p25", "p75")
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="eocube")
 def main() -> None:
-    """Cloud-free Sentinel-2 from STAC catalogs: search, plan, mosaic, NDVI.
+    """Cloud-free Sentinel-2 from STAC catalogs: search, audit, plan, mosaic, NDVI.
 
     Try: eocube mosaic --sample --out mosaic.tif
     """
@@ -43,6 +43,26 @@ def search(query: Query, out: Path | None, overwrite: bool) -> None:
         with whole(out) as final:
             items.save_object(str(final))
         console.print(f"kept in {out}")
+
+
+@main.command()
+@takes_query
+@click.option("--verify-offset", type=click.Choice(list(VERIFY)), default="all", show_default=True,
+              help="Look at the pixels of all Items, of doubtful ones (auto), or of none.")
+@click.option("--loader", default="cog", show_default=True, help="cog, rio or stackstac.")
+@click.option("--why", is_flag=True, help="Show the figures behind all that the pixels say.")
+def audit(query: Query, verify_offset: str, loader: str, why: bool) -> None:
+    """Compare what Items say of the radiometric offset with their pixels.
+
+    The exit code is 1 if Items are contradicted by their pixels.
+    """
+    from ..audits import audit as audited
+    from .shows import show_audit
+
+    found = audited(query.items(), verify_offset=VERIFY[verify_offset], loader=loader)
+    show_audit(found, why=why)
+    if found.contradictions:
+        raise click.exceptions.Exit(1)
 
 
 @main.command()

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
     from odc.geo.geom import Geometry
 
+    from ..checks import Verify
     from ..loaders.base import Resampling
     from ..plans import DType, Plan
 
+VERIFY: dict[str, Verify] = {"auto": "auto", "all": True, "none": False}
 MASKS = ("scl", "scl-strict", "scl-snow", "none")
 
 
@@ -86,7 +88,8 @@ class Request:
     Attributes
     ----------
     query : Query
-    bands, crs, resolution, mask, dilate, dtype, resampling, chunk, memory, on_missing, loader
+    bands, crs, resolution, mask, dilate, dtype, resampling, chunk, memory, on_missing, loader,
+    verify_offset
         As the options say.
     """
 
@@ -102,6 +105,7 @@ class Request:
     memory: str
     on_missing: Literal["raise", "skip"]
     loader: str
+    verify_offset: str
 
     def plan(self, items: pystac.ItemCollection, bands: str | None = None) -> Plan:
         """Plan the cube."""
@@ -111,7 +115,7 @@ class Request:
         return plan(
             items, self._grid(items), bands=names, mask=self._mask(), dtype=self.dtype,
             resampling=self.resampling, chunk=self.chunk, memory=self.memory,
-            on_missing=self.on_missing, loader=self.loader,
+            on_missing=self.on_missing, loader=self.loader, verify_offset=VERIFY[self.verify_offset],
         )  # fmt: skip
 
     def _grid(self, items: pystac.ItemCollection) -> GeoBox:
@@ -162,6 +166,8 @@ _REQUEST = (
     click.option("--on-missing", type=click.Choice(["raise", "skip"]), default="raise", show_default=True,
                  help="What to do with an Item that lacks an asset."),
     click.option("--loader", default="cog", show_default=True, help="cog, rio or stackstac."),
+    click.option("--verify-offset", type=click.Choice(list(VERIFY)), default="auto", show_default=True,
+                 help="Look at the pixels of doubtful Items, of all, or of none for the offset."),
 )  # fmt: skip
 
 

@@ -202,7 +202,8 @@ class World:
                 f"{', '.join(REFLECTANCE)}."
             )
         fine, times = self._fine(geobox)
-        return block_mean(clear_at(self.seed, self.size, self.landscape, self._flight(when), chosen, fine), times)
+        flight = self._flight(when)
+        return block_mean(clear_at(self.seed, self.size, self.landscape, flight, chosen, fine), times)
 
     def cloud_on(self, geobox: GeoBox, when: When) -> NDArray[np.bool_]:
         """Return where cumulus hangs over any part of a pixel, on any grid: bool ``(y, x)``.
