@@ -172,14 +172,14 @@ def _offset(
         key = next((name for name in ("raster:bands", "bands") if name in asset), "raster:offset")
         stated = entry["offset"] / (entry.get("scale") or 1 / QUANTIFICATION)
         return float(round(stated, 6)), f"{key} of the Item"
-    if layout.offsets == "boa_flag":
-        flag = next((name for name in BOA_FLAGS if properties.get(name) is True), "")
-        if flag:
-            return 0.0, flag
+    flag = next((name for name in BOA_FLAGS if properties.get(name) is True), "")
+    if layout.offsets == "boa_flag" and flag:
+        return 0.0, flag
     if not baseline:
         return 0.0, "no processing baseline stated"
     if baseline >= OFFSET_BASELINE:
-        return float(BOA_ADD_OFFSET), f"s2:processing_baseline >= {OFFSET_BASELINE}"
+        unflagged = f", no {BOA_FLAGS[0]}" if layout.offsets == "boa_flag" else ""
+        return float(BOA_ADD_OFFSET), f"s2:processing_baseline >= {OFFSET_BASELINE}{unflagged}"
     return 0.0, f"s2:processing_baseline < {OFFSET_BASELINE}"
 
 
