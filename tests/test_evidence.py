@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.offsets import measure, sampled
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.offsets import measure, sampled
 from eocube.evidence import Finding, agree, judge
 from eocube.sample.spectra import LANDSCAPES
 

@@ -7,6 +7,7 @@ all are asked for). What was found is kept for the rest of the process.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import warnings
@@ -242,9 +243,13 @@ def verified(
         if record["id"] in used and (verify is True or is_doubtful(used[record["id"]], layout_of(record)))
     ]  # fmt: skip
     found = dict(zip((str(record["id"]) for record in chosen), findings(chosen, loader), strict=True))
-    right = {name: corrected(used[name], result) for name, result in found.items()
-             if isinstance(result, Finding)}  # fmt: skip
+    right = {
+        name: granule for name, result in found.items() if isinstance(result, Finding)
+        and (granule := corrected(used[name], result)) is not used[name]
+    }  # fmt: skip
     _warn(used, right, found)
+    if not right:
+        return scenes
     return tuple(
         replace(scene, granules=tuple(right.get(granule.id, granule) for granule in scene.granules))
         for scene in scenes
@@ -257,14 +262,14 @@ def _warn(
     wrong = [
         f"{name} says {said(used[name])}, its pixels say {result.state!r} ({result.why})"
         for name, result in found.items()
-        if isinstance(result, Finding) and right[name] is not used[name]
+        if name in right and isinstance(result, Finding)
     ]
     if wrong:
         warnings.warn(
             f"{len(wrong)} of {len(found)} Items that were looked at have another offset than they say; "
             f"the pixels are believed: {shorten(wrong, 10)}.",
             OffsetWarning,
-            stacklevel=4,
+            stacklevel=_outside(),
         )
     unread = [f"{name}: {result}" for name, result in found.items() if isinstance(result, str)]
     if unread:
@@ -272,5 +277,15 @@ def _warn(
             f"The offset of {len(unread)} Items could not be checked, what they say is believed: "
             f"{shorten(unread, 3)}",
             OffsetUncheckedWarning,
-            stacklevel=4,
+            stacklevel=_outside(),
         )
+
+
+def _outside() -> int:
+    """Return how far up the first caller outside of eocube is, as ``warnings.warn`` counts."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and (frame := frame.f_back) is not None:
+        if not frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+            break
+        level += 1
+    return level

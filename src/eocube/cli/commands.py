@@ -68,7 +68,7 @@ def audit(query: Query, verify_offset: str, loader: str, why: bool) -> None:
 @main.command()
 @takes_request
 def plan(request: Request) -> None:
-    """Say what a cube will hold and cost, without reading a pixel."""
+    """Say what a cube will hold and cost, from metadata (and overviews, for the offset)."""
     from .shows import show_plan
 
     show_plan(request.plan(request.query.items()))
