@@ -51,11 +51,17 @@ def sampled(landscape: str, seeds: int) -> Iterator[Case]:
         flight = calendar(seed, 140)[int(rng.integers(140))]
         granule = next(g for g in granules((flight,), "earth-search") if g.tile == 0)
         bias = float(rng.uniform(-0.015, 0.03))
-        for carried in (False, True):
-            made = replace(granule, carried=1000 if carried else 0, bias=bias)
-            pixels = render(made, seed, SIZE, ("red", "blue", "scl"), bool(seed % 2), landscape).pixels
-            scl = pixels["scl"].repeat(2, axis=0).repeat(2, axis=1)
-            yield Case(landscape, f"{seed} {flight.date}", carried, {**pixels, "scl": scl})
+        made = replace(granule, carried=1000, bias=bias)
+        pixels = render(made, seed, SIZE, ("red", "blue", "scl"), bool(seed % 2), landscape).pixels
+        scl = pixels["scl"].repeat(2, axis=0).repeat(2, axis=1)
+        yield Case(landscape, f"{seed} {flight.date}", True, {**pixels, "scl": scl})
+        bare = {band: _without(layer) for band, layer in pixels.items() if band != "scl"}
+        yield Case(landscape, f"{seed} {flight.date}", False, {**bare, "scl": scl})
+
+
+def _without(layer: NDArray[Any]) -> NDArray[Any]:
+    """Take the offset off as archives do: what is valid stays valid, at 1 or more."""
+    return np.where(layer > 0, np.maximum(layer.astype(np.int32) - 1000, 1), 0).astype(np.uint16)
 
 
 def real(folder: Path) -> Iterator[Case]:

@@ -283,9 +283,8 @@ def plan(
         _mask_crs(grid, table), outlines, table.twins, table.skipped,
     )  # fmt: skip
     sized = _sized(made, fixed=size is not None)
-    sized = replace(sized, scenes=verified(sized.scenes, items, verify_offset, reader))
     sized.coding  # noqa: B018  (scales that do not fit together are refused here)
-    return sized
+    return replace(sized, scenes=verified(sized.scenes, items, verify_offset, reader))
 
 
 def _scene_table(
