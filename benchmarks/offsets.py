@@ -149,7 +149,7 @@ def _line(group: str, own: Counter[str]) -> str:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--seeds", type=click.IntRange(1), default=150, help="Made-up granules per landscape.")
+@click.option("--seeds", type=click.IntRange(1), default=60, help="Made-up granules per landscape.")
 @click.option("--real", "folder", type=click.Path(path_type=Path), help="Folder of real scenes.")
 @click.option("--docs", type=click.Path(path_type=Path), help="Page whose table is replaced.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the counts as JSON.")
