@@ -74,6 +74,11 @@ class TestJudge:
         red[:14, :14], scl[:14, :14] = 1200, FOREST
         assert both(red, red, scl).state == "undecided"
 
+    def test_muddy_water_says_nothing(self):
+        """At 0.1 in red and blue, as if 1000 were still in."""
+        red, scl = scene([WATER], [0.1])
+        assert both(red, red, scl).state == "undecided"
+
     def test_averages_at_the_edge_of_the_swath_are_not_looked_at(self):
         """No data mixed into valid numbers gives low ones."""
         red, scl = scene([FOREST], [0.03])
@@ -99,11 +104,11 @@ class TestJudge:
 
     @given(
         st.lists(st.sampled_from([2, 3, 4, 5, 6, 7, 8, 9, 10, 11]), min_size=1, max_size=5),
-        st.integers(0, 2**31), st.booleans(), st.floats(-0.03, 0.04),
+        st.integers(0, 2**31), st.booleans(), st.floats(-0.03, 0.02),
     )  # fmt: skip
     def test_never_wrong_on_any_mixture(self, classes, seed, carried, error):
         """Each class as bright as it can be, the correction wrong by some hundredths."""
-        bright = {2: (0.01, 0.15), 3: (0.005, 0.15), 4: (0.015, 0.08), 5: (0.05, 0.5), 6: (0.0, 0.2),
+        bright = {2: (0.01, 0.15), 3: (0.005, 0.15), 4: (0.015, 0.07), 5: (0.05, 0.5), 6: (0.0, 0.2),
                   7: (0.02, 0.4), 8: (0.1, 0.6), 9: (0.3, 1.0), 10: (0.05, 0.4), 11: (0.3, 1.0)}  # fmt: skip
         rng = np.random.default_rng(seed)
         red = np.array([rng.uniform(*bright[code]) for code in classes])
@@ -125,7 +130,7 @@ def test_never_wrong_on_made_up_landscapes(landscape):
     (counts,) = measure(sampled(landscape, 6)).values()
     assert counts["in wrong"] + counts["gone wrong"] == 0
     assert sum(counts.values()) == 6 * 2 * 3
-    if landscape in ("fields", "forest", "water"):
+    if landscape in ("fields", "forest"):
         assert counts["gone right"] >= 12
         assert counts["in right"] >= 3
     if landscape == "desert":

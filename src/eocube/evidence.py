@@ -1,9 +1,9 @@
 """Evidence: what pixels say of the offset of baseline 04.00. Plain arrays, no files.
 
 From baseline 04.00 on a digital number is reflectance * 10000 + 1000, unless an archive has taken
-the 1000 off. What is surely dark (vegetation and water in red and blue, shadow) then lies just
-above 1000, and hardly anything below; without the offset it lies between 1 and about 500. Bright
-ground, snow and cloud look alike in both cases and are no evidence.
+the 1000 off. What is dark (vegetation, clear water, shadow) then lies just above 1000, and hardly
+anything below; without the offset it lies between 1 and about 500. Bright ground, snow and cloud
+look alike in both cases and are no evidence.
 
 The numbers below were chosen on made-up landscapes and real scenes, see docs/offsets.md; the
 command ``python -m benchmarks.offsets`` measures how often they are wrong.
@@ -24,18 +24,18 @@ State = Literal["in", "gone", "undecided"]
 DARK = tuple(SCL_CLASSES[name] for name in ("dark", "shadow", "vegetation", "water"))
 """Classes that hold what is dark in red. Values far below 1000 in them mean that the offset is gone."""
 
-KNOWN = tuple(SCL_CLASSES[name] for name in ("vegetation", "water"))
-"""Classes that are dark in red AND blue by themselves; a shadow on sand is not."""
+KNOWN = SCL_CLASSES["vegetation"]
+"""The class that is surely dark in red AND blue; muddy water and a shadow on sand are not."""
 
 BELOW = 500
 """Numbers below it would be a reflectance under -0.05, if the offset were still in."""
 
 FLOOR = (920, 1400, 1500)
-"""While the offset is in, the darkest hundredth of the known classes lies between the first two
+"""While the offset is in, the darkest hundredth of vegetation lies between the first two
 (reflectance -0.008 to 0.04), and the darkest tenth below the third (0.05)."""
 
 PART = 0.03
-"""The known classes have to be at least this part of the valid pixels: what shows through the gaps
+"""Vegetation has to be at least this part of the valid pixels: what shows through the gaps
 of a cloud is not clear."""
 
 LEAST = 64
@@ -45,7 +45,7 @@ SHARE = 0.1
 """Of the dark pixels so many have to lie below ``BELOW``: a few may be faults of the correction."""
 
 STRAY = 0.002, 700
-"""Of the known classes at most such a share may lie below such a number while the offset is in."""
+"""Of vegetation at most such a share may lie below such a number while the offset is in."""
 
 APART = -150, 300
 """Blue's floor less red's while the offset is in. Haze lifts blue more, sparse grass red."""
@@ -62,7 +62,7 @@ class Finding:
     why : str
         The figures behind it.
     floor : float
-        The digital number at the darkest hundredth of vegetation and water, where that was looked at.
+        The digital number at the darkest hundredth of vegetation, where that was looked at.
     """
 
     state: State
@@ -112,16 +112,16 @@ def judge(numbers: NDArray[Any], classes: NDArray[Any] | None, band: str = "red"
         return Finding("gone", f"{band}: {share:.0%} of {dark.size} {name} px are below {BELOW}")
     if classes is None:
         return Finding("undecided", f"{band}: no SCL, and {share:.1%} of the px are below {BELOW}")
-    return _floor(numbers[inner & np.isin(classes, KNOWN)], int((numbers > 0).sum()), band)
+    return _floor(numbers[inner & (classes == KNOWN)], int((numbers > 0).sum()), band)
 
 
 def _floor(known: NDArray[Any], valid: int, band: str) -> Finding:
-    """Look whether the darkest vegetation and water lie just above 1000."""
+    """Look whether the darkest vegetation lies just above 1000."""
     if known.size < max(LEAST, PART * valid):
-        return Finding("undecided", f"{band}: {known.size} px of vegetation and water are too few")
+        return Finding("undecided", f"{band}: {known.size} px of vegetation are too few")
     low, tenth = np.quantile(known, (0.01, 0.1))
     stray = float((known < STRAY[1]).mean())
-    said = f"{band}: the darkest of {known.size} px of vegetation and water are at {low:.0f} to {tenth:.0f}"
+    said = f"{band}: the darkest of {known.size} px of vegetation are at {low:.0f} to {tenth:.0f}"
     within = FLOOR[0] <= low <= FLOOR[1] and tenth <= FLOOR[2] and stray <= STRAY[0]
     return Finding("in" if within else "undecided", said, float(low))
 
