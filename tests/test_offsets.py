@@ -30,7 +30,7 @@ CARRIED = "S2A_33TTN_20220224_0_L2A"  # baseline 04.00, the offset is in the pix
 
 @pytest.fixture(scope="module")
 def truthful(tmp_path_factory):
-    return sample.write(tmp_path_factory.mktemp("truthful") / "w", seed=1, size=120, dates=5)
+    return sample.write(tmp_path_factory.mktemp("truthful") / "w", seed=1, size=120, dates=5, landscape="forest")
 
 
 @pytest.fixture(autouse=True)
