@@ -33,6 +33,7 @@ _WHERE = {
     "ReadError": "errors",
     "SCLMask": "masks",
     "area": "areas",
+    "audit": "audits",
     "best": "choices",
     "composite": "composites",
     "grid_for": "grids",
@@ -72,6 +73,7 @@ __all__ = [
     "ReadError",
     "SCLMask",
     "area",
+    "audit",
     "best",
     "composite",
     "errors",
@@ -93,6 +95,7 @@ __all__ = [
 if TYPE_CHECKING:
     from . import errors, sample
     from .areas import area
+    from .audits import audit
     from .catalogs import (
         CDSE,
         EARTH_SEARCH,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
+from .checks import Verify, offsets_of
 from .errors import InputError
 from .lazy import codes_of, decoded, token_of
 from .ledgers import ATTRIBUTE
@@ -34,6 +35,7 @@ def load(
     on_missing: str = "raise",
     on_error: str = "raise",
     loader: str | Loader = "cog",
+    verify_offset: Verify = "auto",
 ) -> xr.DataArray:
     """Make a lazy cube of a plan, or of Items as :func:`eocube.plan` takes them.
 
@@ -41,7 +43,7 @@ def load(
     ----------
     what : Plan or Items
         With a Plan, nothing else is given.
-    grid, bands, mask, dtype, resampling, chunk, memory, on_missing, on_error, loader
+    grid, bands, mask, dtype, resampling, chunk, memory, on_missing, on_error, loader, verify_offset
         See :func:`eocube.plan`.
 
     Returns
@@ -52,7 +54,8 @@ def load(
         away. ``uint16``: reflectance * 10000, 0 for no data. ``scl`` alone: uint8 classes.
         Coordinates: time (UTC), band, y, x, spatial_ref; along time ``scene``, ``items``,
         ``platform``, ``baseline``, ``offset`` (added to the digital numbers; NaN where granules
-        differ), ``sun_azimuth`` and ``sun_elevation`` (degrees).
+        differ; along time and band where bands differ), ``offset_source`` (what says so),
+        ``sun_azimuth`` and ``sun_elevation`` (degrees).
 
     Raises
     ------
@@ -70,8 +73,10 @@ def load(
     ('time', 'band', 'y', 'x')
     """
     if isinstance(what, Plan):
-        given = (grid, bands, mask, dtype, resampling, chunk, memory, on_missing, on_error, loader)
-        if given != (None, None, None, "float32", "auto", None, "2GB", "raise", "raise", "cog"):
+        given = (
+            grid, bands, mask, dtype, resampling, chunk, memory, on_missing, on_error, loader, verify_offset,
+        )  # fmt: skip
+        if given != (None, None, None, "float32", "auto", None, "2GB", "raise", "raise", "cog", "auto"):
             raise InputError("load(plan) takes nothing else: the plan holds the grid, bands, mask and all.")
         return _cube(what)
     if grid is None or bands is None:
@@ -79,6 +84,7 @@ def load(
     made = plan(
         what, grid, bands=bands, mask=mask, dtype=dtype, resampling=resampling, chunk=chunk,
         memory=memory, on_missing=on_missing, on_error=on_error, loader=loader,  # type: ignore[arg-type]
+        verify_offset=verify_offset,
     )  # fmt: skip
     return _cube(made)
 
@@ -103,7 +109,8 @@ def _coordinates(made: Plan) -> dict[str, Any]:
         "items": along([" ".join(granule.id for granule in own) for own in made.used]),
         "platform": along([scene.platform for scene in scenes]),
         "baseline": along([scene.baseline for scene in scenes]),
-        "offset": along([scene.offset for scene in scenes], long_name="added to the digital numbers"),
+        "offset": _offsets(made),
+        "offset_source": along(["; ".join(scene.offset_sources) for scene in scenes]),
         "sun_azimuth": along(
             [scene.sun_azimuth for scene in scenes], units="degree", standard_name="solar_azimuth_angle"
         ),
@@ -113,10 +120,21 @@ def _coordinates(made: Plan) -> dict[str, Any]:
     }
 
 
+def _offsets(made: Plan) -> tuple[Any, NDArray[Any], dict[str, Any]]:
+    """Return the offset along time; along time and band where the bands of a Scene differ."""
+    table = np.array([[scene.offset_of(band) for band in made.bands] for scene in made.scenes])
+    known = [BANDS[band].kind == "reflectance" for band in made.bands]
+    attrs = {"long_name": "added to the digital numbers"}
+    alike = table[:, known]
+    if alike.size and not np.array_equal(alike, np.broadcast_to(alike[:, :1], alike.shape), equal_nan=True):
+        return ("time", "band"), table, attrs
+    return "time", np.array([scene.offset for scene in made.scenes]), attrs
+
+
 def _attributes(made: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {"grid_mapping": "spatial_ref", "mask": repr(made.mask)}
     if any(BANDS[band].kind == "reflectance" for band in made.bands):
-        found |= {"long_name": "surface reflectance", "units": "1"}
+        found |= {"long_name": "surface reflectance", "units": "1", "offsets": offsets_of(made.used)}
         if made.dtype == "uint16":
             found |= {"nodata": 0, "reflectance_scale": 1e-4}
     if made.bands == ("scl",):

@@ -41,6 +41,9 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
     if need is not None:
         rim = f"rim {need.reach:g} m ({cost.rim} px)" if need.reach else "no rim"
         found[4] = ("mask", f"{plan.mask!r} at {need.resolution:g} m, {rim}")
+    corrected = [g.id for own in plan.used for g in own if "pixels" in g.reasons.values()]
+    if corrected:
+        found.append(("offset", f"by the pixels, not as the Items say: {shorten(corrected, 3)}"))
     if plan.dropped:
         found.append(("left out", f"twins: {shorten(map(str, plan.dropped), 3)}"))
     if plan.skipped:

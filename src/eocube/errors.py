@@ -123,6 +123,14 @@ class LossWarning(EocubeWarning):
     """A file could not be read, and it was asked to go on without it."""
 
 
+class OffsetWarning(EocubeWarning):
+    """The pixels of Items contradict what their metadata say of the offset; the pixels win."""
+
+
+class OffsetUncheckedWarning(EocubeWarning):
+    """The pixels could not be looked at; what the metadata say of the offset is trusted."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
     close = get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.5)

@@ -52,6 +52,8 @@ class Granule:
         Whether the offset is a guess: it depends on the baseline, and nothing says which it is.
     collection, catalog : str
         Where it was found; the catalog only if several were searched.
+    reasons : mapping of str to str
+        Where the offset of each band was read from: ``"raster:bands of the Item"``.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Granule:
     assumed: bool = False
     collection: str = ""
     catalog: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def grid(self) -> GeoBox | None:
@@ -112,7 +115,7 @@ def granule_of(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalo
 def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog) -> Granule:
     check_id(str(record["id"]), origin_of(record))
     baseline = baseline_of(record)
-    sources, offsets, scales, missing, assumed = {}, {}, {}, [], False
+    sources, offsets, reasons, scales, missing, assumed = {}, {}, {}, {}, [], False
     for band in bands:
         key = layout.assets.get(band, band)
         asset = record["assets"].get(key)
@@ -121,7 +124,7 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
             continue
         sources[band] = _source(record, band, key, asset, layout)
         if BANDS[band].kind == "reflectance":
-            stated = _offset(record, asset, baseline, layout)
+            stated, reasons[band] = _offset(record, asset, baseline, layout)
             assumed = assumed or stated is None
             offsets[band] = 0.0 if stated is None else stated
             scales[band] = _scale(record, asset)
@@ -141,6 +144,7 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
         assumed,
         str(record.get("collection") or ""),
         str(record.get(FOUND_IN) or ""),
+        reasons,
     )
 
 
@@ -199,20 +203,25 @@ def _scale(record: Mapping[str, Any], asset: Mapping[str, Any]) -> float:
 
 def _offset(
     record: Mapping[str, Any], asset: Mapping[str, Any], baseline: str, layout: Catalog
-) -> float | None:
-    """Return what to add to the digital numbers (reference: ESA, baseline 04.00, 2022-01-25).
+) -> tuple[float | None, str]:
+    """Return what to add to the digital numbers, and what says so (ESA, baseline 04.00, 2022-01-25).
 
     None if the baseline decides and nobody says it.
     """
     stated = _raster(asset).get("offset")
     if layout.offsets in ("metadata", "auto") and stated is not None:
+        key = next((name for name in ("raster:bands", "bands") if name in asset), "raster:offset")
         found = float(round(stated / _scale(record, asset), 6))
         if not -60_000 < found < 60_000:
             raise ItemsError(f"Item {record['id']!r} says an offset of {stated:g}: it is about -0.1.")
-        return found
+        return found, f"{key} of the Item"
     properties = record.get("properties", {})
-    if layout.offsets == "boa_flag" and any(properties.get(flag) is True for flag in BOA_FLAGS):
-        return 0.0
+    flag = next((name for name in BOA_FLAGS if properties.get(name) is True), "")
+    if layout.offsets == "boa_flag" and flag:
+        return 0.0, flag
     if not baseline:
-        return None
-    return float(BOA_ADD_OFFSET) if baseline >= OFFSET_BASELINE else 0.0
+        return None, "no processing baseline stated"
+    if baseline >= OFFSET_BASELINE:
+        unflagged = f", no {BOA_FLAGS[0]}" if layout.offsets == "boa_flag" else ""
+        return float(BOA_ADD_OFFSET), f"s2:processing_baseline >= {OFFSET_BASELINE}{unflagged}"
+    return 0.0, f"s2:processing_baseline < {OFFSET_BASELINE}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from numbers import Integral
@@ -21,6 +21,7 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from .areas import LONLAT, lonlat
+from .checks import Verify, check_verify, verified, warn_of_guesses
 from .codes import Coding
 from .costs import Cost, as_bytes, cost_of, fitting_chunk, task_bytes
 from .descriptions import as_html, as_text
@@ -230,10 +231,11 @@ def plan(
     on_missing: Literal["raise", "skip"] = "raise",
     on_error: Literal["raise", "skip"] = "raise",
     loader: str | Loader = "cog",
+    verify_offset: Verify = "auto",
 ) -> Plan:
     """Plan a cube: which files, on which grid, masked how, in which blocks, at what cost.
 
-    Only metadata is looked at. Print the plan before you compute.
+    Only metadata is looked at, but for ``verify_offset``. Print the plan before you compute.
 
     Parameters
     ----------
@@ -265,10 +267,20 @@ def plan(
     loader : str or Loader
         ``"cog"`` (eocube's own block reader, and rasterio for what it cannot read), ``"rio"``
         (rasterio for all), ``"stackstac"``, or an object of your own.
+    verify_offset : {"auto", True, False}
+        Whether to look at an overview of Items to see if the offset of baseline 04.00 is in their
+        pixels: of those whose metadata are known to be unreliable, of all, of none.
 
     Returns
     -------
     Plan
+
+    Warns
+    -----
+    OffsetWarning
+        If pixels contradict what Items say of the offset; the pixels are believed.
+    OffsetUncheckedWarning
+        If an overview could not be read; the Item is believed.
 
     Raises
     ------
@@ -294,6 +306,7 @@ def plan(
     _check_choice("resampling", resampling, RESAMPLINGS)
     _check_choice("on_missing", on_missing, ("raise", "skip"))
     _check_choice("on_error", on_error, ("raise", "skip"))
+    check_verify(verify_offset)
     limit = as_bytes(memory)
     reader = loader_named(loader)
     table = _scene_table(items, names, wanted, grid, on_missing == "skip")
@@ -305,7 +318,9 @@ def plan(
     )  # fmt: skip
     sized = _sized(made, fixed=size is not None)
     sized.coding  # noqa: B018  (scales that do not fit together are refused here)
-    return sized
+    right = verified(sized.scenes, items, verify_offset, reader)
+    warn_of_guesses(right)
+    return sized if right is sized.scenes else replace(sized, scenes=right)
 
 
 def _scene_table(

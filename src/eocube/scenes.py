@@ -8,7 +8,6 @@ is ever counted twice.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +16,7 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from .errors import EocubeWarning, MissingAssetError, shorten
+from .errors import MissingAssetError, shorten
 from .granules import Granule, granule_of
 from .items import as_dicts, check_one_collection, layout_of
 from .reports import NOTHING_DROPPED, Dropped, DroppedTable
@@ -77,6 +76,16 @@ class Scene:
         found = {offset for granule in self.granules for offset in granule.offsets.values()}
         return found.pop() if len(found) == 1 else float("nan")
 
+    def offset_of(self, band: str) -> float:
+        """Return what is added to the digital numbers of a band; NaN where granules differ."""
+        found = {granule.offsets.get(band, math.nan) for granule in self.granules}
+        return found.pop() if len(found) == 1 else math.nan
+
+    @property
+    def offset_sources(self) -> tuple[str, ...]:
+        """What says so: of all granules and bands, each once."""
+        return tuple(sorted({reason for g in self.granules for reason in g.reasons.values()}))
+
 
 @dataclass(frozen=True)
 class SceneTable:
@@ -132,7 +141,6 @@ def scenes_of(
     if missing and not skip_missing:
         raise MissingAssetError(_lacking(missing, records))
     whole = [granule for granule in granules if not granule.missing]
-    _warn_of_guesses(whole)
     scenes: list[Scene] = []
     twins: list[Dropped] = []
     for (platform, day), group in sorted(_by_day(whole, longitude).items(), key=lambda pair: pair[0][::-1]):
@@ -204,19 +212,6 @@ def _why(granule: Granule, better: Granule) -> str:
     if granule.collection != better.collection:
         return f"the same product in {granule.collection} and {better.collection}{both}"
     return f"the same product twice: the first by id{both}"
-
-
-def _warn_of_guesses(granules: list[Granule]) -> None:
-    """Say where an offset is a guess: the baseline decides, and the Item does not say it."""
-    guessed = [granule.id for granule in granules if granule.assumed]
-    if guessed:
-        warnings.warn(
-            f"{len(guessed)} Items say neither a processing baseline nor an offset: {shorten(guessed)}. They "
-            "are taken as before baseline 04.00 (offset 0); if they are newer, reflectance is 0.1 too high. "
-            "Add 's2:processing_baseline' to their properties, or say the rule by Catalog(..., offsets=...).",
-            EocubeWarning,
-            stacklevel=4,
-        )
 
 
 def covered(footprint: BaseGeometry, others: list[BaseGeometry]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
-from .requests import Failure, Query, Request, out_option, takes_query, takes_request
+from .requests import VERIFY, Failure, Query, Request, out_option, takes_query, takes_request
 
 if TYPE_CHECKING:
     from ..plans import Plan
@@ -20,7 +20,7 @@ REDUCERS = ("median", "mean", "p25", "p75")
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="eocube")
 def main() -> None:
-    """Cloud-free Sentinel-2 from STAC catalogs: search, plan, mosaic, NDVI, time series.
+    """Cloud-free Sentinel-2 from STAC catalogs: search, audit, plan, mosaic, NDVI, time series.
 
     Try: eocube mosaic --sample --out mosaic.tif
     """
@@ -46,9 +46,29 @@ def search(query: Query, out: Path | None, overwrite: bool) -> None:
 
 
 @main.command()
+@takes_query
+@click.option("--verify-offset", type=click.Choice(list(VERIFY)), default="all", show_default=True,
+              help="Look at the pixels of all Items, of doubtful ones (auto), or of none.")
+@click.option("--loader", default="cog", show_default=True, help="cog, rio or stackstac.")
+@click.option("--why", is_flag=True, help="Show the figures behind all that the pixels say.")
+def audit(query: Query, verify_offset: str, loader: str, why: bool) -> None:
+    """Compare what Items say of the radiometric offset with their pixels.
+
+    The exit code is 1 if Items are contradicted by their pixels.
+    """
+    from ..audits import audit as audited
+    from .shows import show_audit
+
+    found = audited(query.items(), verify_offset=VERIFY[verify_offset], loader=loader)
+    show_audit(found, why=why)
+    if found.contradictions:
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
 @takes_request
 def plan(request: Request) -> None:
-    """Say what a cube will hold and cost, without reading a pixel."""
+    """Say what a cube will hold and cost, from metadata (and overviews, for the offset)."""
     from .shows import show_plan
 
     show_plan(request.plan(request.query.items()))
@@ -106,6 +126,8 @@ def series(request: Request, fields: Path, out: Path, overwrite: bool, **options
 )
 @click.option("--dates", type=int, default=12, show_default=True, help="Passes in the year.")
 @click.option("--size", type=int, default=240, show_default=True, help="Pixels of 10 m along a tile's side.")
+@click.option("--landscape", default="fields", show_default=True,
+              help="What the ground is: fields, forest, desert, steppe, snow, water or silt.")
 @click.option("--faults", is_flag=True, help="Give the SCL the faults of the real one.")
 def sample(folder: Path, **options: Any) -> None:
     """Write the embedded made-up archive into FOLDER."""

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
     from odc.geo.geom import Geometry
 
+    from ..checks import Verify
     from ..loaders.base import Resampling
     from ..plans import DType, Plan
 
+VERIFY: dict[str, Verify] = {"auto": "auto", "all": True, "none": False}
 MASKS = ("scl", "scl-strict", "scl-snow", "none")
 
 
@@ -110,7 +112,8 @@ class Request:
     Attributes
     ----------
     query : Query
-    bands, crs, resolution, mask, dilate, dtype, resampling, chunk, memory, on_missing, on_error, loader
+    bands, crs, resolution, mask, dilate, dtype, resampling, chunk, memory, on_missing, on_error, loader,
+    verify_offset
         As the options say.
     """
 
@@ -127,6 +130,7 @@ class Request:
     on_missing: Literal["raise", "skip"]
     on_error: Literal["raise", "skip"]
     loader: str
+    verify_offset: str
 
     def plan(self, items: pystac.ItemCollection, bands: str | None = None) -> Plan:
         """Plan the cube."""
@@ -137,6 +141,7 @@ class Request:
             items, self._grid(items), bands=names, mask=self._mask(), dtype=self.dtype,
             resampling=self.resampling, chunk=self.chunk, memory=self.memory,
             on_missing=self.on_missing, on_error=self.on_error, loader=self.loader,
+            verify_offset=VERIFY[self.verify_offset],
         )  # fmt: skip
 
     def _grid(self, items: pystac.ItemCollection) -> GeoBox:
@@ -212,6 +217,8 @@ _REQUEST = (
     click.option("--on-error", type=click.Choice(["raise", "skip"]), default="raise", show_default=True,
                  help="What to do where a file cannot be read; what is skipped is listed."),
     click.option("--loader", default="cog", show_default=True, help="cog, rio or stackstac."),
+    click.option("--verify-offset", type=click.Choice(list(VERIFY)), default="auto", show_default=True,
+                 help="Look at the pixels of doubtful Items, of all, or of none for the offset."),
 )  # fmt: skip
 
 

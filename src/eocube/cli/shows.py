@@ -17,10 +17,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     import pystac
 
+    from ..audits import Audit
     from ..plans import Plan
 
 console = Console(soft_wrap=False)
@@ -47,6 +49,24 @@ def show_items(items: pystac.ItemCollection) -> None:
         left = len(items.extra_fields.get("eocube:dropped", ()))
         from_each = ", ".join(f"{count} from {name}" for name, count in counts.items())
         console.print(f"{from_each}; {left} of later catalogs left out, which earlier ones have")
+
+
+def show_audit(found: Audit, *, why: bool = False) -> None:
+    """Print what Items and their pixels say of the offset; and why, line by line."""
+    from ..audits import COLUMNS
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in COLUMNS[:-1]:
+        table.add_column(name, justify="right" if name == "offset" else "left", overflow="fold",
+                         no_wrap=name in ("item", "verdict"))  # fmt: skip
+    for row in found.rows:
+        cells = [f"{row.offset:g}" if name == "offset" else str(getattr(row, name)) for name in COLUMNS[:-1]]
+        table.add_row(*(Text(cell) for cell in cells), style="red" if row.verdict == "contradicted" else None)
+    console.print(table)
+    for row in found.rows:
+        if why or row.verdict == "contradicted":
+            console.print(Text(f"{row.item}: {row.why}"), soft_wrap=True)
+    console.print(Text(found.summary()))
 
 
 def show_plan(plan: Plan) -> None:

@@ -36,6 +36,7 @@ def write(
     dates: int = 12,
     bands: Iterable[str] = DEFAULT_BANDS,
     scl_faults: bool = False,
+    landscape: str = "fields",
 ) -> World:
     """Write a made-up archive and return it.
 
@@ -59,6 +60,8 @@ def write(
     scl_faults : bool
         Give the classification the usual faults: bright roofs and gravel as cloud, rims of clouds
         missed, narrow shadows missed, faint cirrus missed. Without, it is the truth at 20 m.
+    landscape : {"fields", "forest", "desert", "steppe", "snow", "water", "silt"}
+        What the ground is made of. The shapes are the same; truth and traps hold in all.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def write(
     OutputError
         If the folder is not empty.
     InputError
-        If size, dates or naming cannot be; ``BandError`` for a band that it cannot make.
+        If size, dates, naming or landscape cannot be; ``BandError`` for a band that it cannot make.
 
     Examples
     --------
@@ -78,7 +81,7 @@ def write(
     >>> world.truth("shadow", world.item_ids[0]).shape
     (60, 60)
     """
-    world = plan_world(folder, seed, naming, size, dates, bands, scl_faults)
+    world = plan_world(folder, seed, naming, size, dates, bands, scl_faults, landscape)
     write_world(world)
     return world
 
@@ -90,12 +93,13 @@ def cached(
     size: int = 240,
     dates: int = 12,
     scl_faults: bool = False,
+    landscape: str = "fields",
 ) -> World:
     """Return a world out of the user's cache, and write it there the first time.
 
     Parameters
     ----------
-    seed, naming, size, dates, scl_faults
+    seed, naming, size, dates, scl_faults, landscape
         As in :func:`write`.
 
     Returns
@@ -113,7 +117,7 @@ def cached(
     >>> cached().item_ids[0]
     'S2A_33TTN_20210612_0_L2A'
     """
-    world = plan_world("not yet", seed, naming, size, dates, DEFAULT_BANDS, scl_faults)
+    world = plan_world("not yet", seed, naming, size, dates, DEFAULT_BANDS, scl_faults, landscape)
     return cached_world(world)
 
 

@@ -27,7 +27,7 @@ from .items import COLLECTION, make_item, shares
 from .landscape import make_ground
 from .passes import Granule
 from .rendering import render
-from .spectra import REFLECTANCE
+from .spectra import LANDSCAPES, REFLECTANCE
 from .worlds import Naming, World, read_world
 
 DEFAULT_BANDS = ("blue", "green", "red", "nir", "rededge1", "nir08", "swir16", "swir22", "scl")
@@ -44,6 +44,7 @@ def plan_world(
     dates: int,
     bands: Iterable[str],
     scl_faults: bool,
+    landscape: str = "fields",
 ) -> World:
     """Check what was asked for and return the world, nothing written yet."""
     if naming not in CATALOGS or naming not in ("earth-search", "planetary-computer"):
@@ -58,6 +59,11 @@ def plan_world(
             f"size={size!r}: the side of a tile is 60 to 3000 pixels of 10 m, a multiple of 6, so "
             "that its 20 and 60 m pixels fit."
         )
+    if landscape not in LANDSCAPES:
+        raise InputError(
+            f"There is no landscape {landscape!r}.{did_you_mean(str(landscape), LANDSCAPES)} "
+            f"Known: {', '.join(LANDSCAPES)}."
+        )
     names = band_names(bands)
     wrong = [name for name in names if name not in (*REFLECTANCE, "scl")]
     if wrong:
@@ -68,7 +74,7 @@ def plan_world(
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(f"{path} is there already and is not an empty folder: choose another.")
     ordered = (*(b for b in BANDS if b in names and b != "scl"), "scl")
-    world = World(path, seed, naming, size, dates, ordered, scl_faults)
+    world = World(path, seed, naming, size, dates, ordered, scl_faults, landscape)
     assert world.scenes  # refuses too many dates
     return world
 
@@ -78,12 +84,15 @@ def write_world(world: World) -> None:
     (world.path / "truth").mkdir(parents=True)
     items: list[dict[str, Any]] = []
     pairs = list(world.granules.items())
-    make_ground(world.seed, world.size)
+    make_ground(world.seed, world.size, world.landscape)
     with ThreadPoolExecutor(THREADS) as pool:
         for _, group in groupby(pairs, key=lambda pair: pair[1].flight):
             items += pool.map(lambda pair: _write_granule(world, *pair), list(group))
     _write_catalog(world, items)
-    made = {name: getattr(world, name) for name in ("seed", "naming", "size", "dates", "bands", "scl_faults")}
+    made = {
+        name: getattr(world, name)
+        for name in ("seed", "naming", "size", "dates", "bands", "scl_faults", "landscape")
+    }
     _write_json(world.path / "world.json", {"made with": made, "items": list(world.item_ids)})
 
 
@@ -112,7 +121,9 @@ def cached_world(world: World) -> World:
 
 def _write_granule(world: World, name: str, granule: Granule) -> dict[str, Any]:
     """Write one Item with its COGs and its truth; return it."""
-    rendered = render(granule, world.seed, world.size, world.bands, world.scl_faults)
+    rendered = render(
+        granule, world.seed, world.size, world.bands, world.scl_faults, world.landscape
+    )
     folder = world.items_path / name
     folder.mkdir(parents=True)
     for band, pixels in rendered.pixels.items():

@@ -1,4 +1,7 @@
-"""The ground: fields, woods, a river, a lake and a town, as one raster of the main UTM zone."""
+"""The ground: fields, woods, a river, a lake and a town, as one raster of the main UTM zone.
+
+Other landscapes have the same shapes, of other things.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from .frames import BORDER, MAIN_CRS, _transformer, centres, ground_box, make_tiles
 from .noise import fractal, generator, lottery, smoothstep
-from .spectra import COVERS, INDEX, REFLECTANCE, WATER, spectrum
+from .spectra import COVERS, INDEX, LANDSCAPES, REFLECTANCE, WATER, spectrum
 from .towns import paint_town
 
 CROPS = ("wheat", "maize", "rape", "beet", "barley", "meadow", "fallow")
@@ -88,8 +91,8 @@ class Ground:
 
 
 @lru_cache(maxsize=4)
-def make_ground(seed: int, size: int) -> Ground:
-    """Return the landscape of a seed for tiles of ``size`` pixels."""
+def make_ground(seed: int, size: int, landscape: str = "fields") -> Ground:
+    """Return the landscape of a seed for tiles of ``size`` pixels; kinds are in ``LANDSCAPES``."""
     box = ground_box(make_tiles(size))
     east, north = centres(box)
     x0, y0 = _transformer("EPSG:4326", MAIN_CRS).transform(*BORDER)
@@ -106,6 +109,8 @@ def make_ground(seed: int, size: int) -> Ground:
     unit[special] = covers.size + kinds[special]
     number = len(COVERS)
     covers = np.concatenate([covers, np.arange(number)])
+    for old, new in LANDSCAPES[landscape].items():
+        covers = np.where(covers == INDEX[old], INDEX[new], covers)
     shifts = np.concatenate([shifts, np.zeros(number)])
     vigours = np.concatenate([vigours, np.ones(number)])
     tone *= _texture(seed, covers[unit])

@@ -25,7 +25,7 @@ from .landscape import make_ground
 from .noise import generator
 from .passes import Granule, Pass
 from .skies import Overhead, make_sky
-from .spectra import REFLECTANCE, WATER
+from .spectra import INDEX, REFLECTANCE, WATER
 from .sun import grid_azimuth
 
 NOISE = 3.0
@@ -50,28 +50,35 @@ class Rendered:
 
 @lru_cache(maxsize=24)
 def clear_raster(
-    seed: int, size: int, day: float, sun: tuple[float, float], bands: tuple[str, ...]
+    seed: int, size: int, landscape: str, day: float, sun: tuple[float, float], bands: tuple[str, ...]
 ) -> NDArray[np.float32]:
     """Return the clear-sky reflectance ``(band, y, x)`` of the whole ground raster.
 
     ``sun`` is its azimuth from true north and its elevation.
     """
     azimuth = grid_azimuth(sun[0], MAIN_CRS, *BORDER)
-    return make_ground(seed, size).reflectance(day, azimuth, sun[1], bands)
+    return make_ground(seed, size, landscape).reflectance(day, azimuth, sun[1], bands)
 
 
 def clear_at(
-    seed: int, size: int, flight: Pass, bands: tuple[str, ...], geobox: GeoBox
+    seed: int, size: int, landscape: str, flight: Pass, bands: tuple[str, ...], geobox: GeoBox
 ) -> NDArray[np.float32]:
     """Return the clear-sky reflectance of a pass at the pixel centres of a grid, NaN outside."""
     day = float(flight.start.timetuple().tm_yday)
-    raster = clear_raster(seed, size, day, flight.sun(), bands)
-    index, inside = nearest(geobox, make_ground(seed, size).box)
+    raster = clear_raster(seed, size, landscape, day, flight.sun(), bands)
+    index, inside = nearest(geobox, make_ground(seed, size, landscape).box)
     values = raster.reshape(len(bands), -1)[:, index]
     return values if inside.all() else np.where(inside, values, np.float32(np.nan))
 
 
-def render(granule: Granule, seed: int, size: int, bands: tuple[str, ...], scl_faults: bool) -> Rendered:
+def render(
+    granule: Granule,
+    seed: int,
+    size: int,
+    bands: tuple[str, ...],
+    scl_faults: bool,
+    landscape: str = "fields",
+) -> Rendered:
     """Return digital numbers and truth of one granule.
 
     Parameters
@@ -84,11 +91,13 @@ def render(granule: Granule, seed: int, size: int, bands: tuple[str, ...], scl_f
         Common names of the bands to make, ``scl`` included.
     scl_faults : bool
         Give the scene classification its usual faults.
+    landscape : str
+        One of ``LANDSCAPES``.
     """
     tile = make_tiles(size)[granule.tile]
     box = tile.geobox()
     colours = tuple(b for b in REFLECTANCE if b in bands or b in ("blue", "red", "nir"))
-    clear = clear_at(seed, size, granule.flight, colours, box)
+    clear = clear_at(seed, size, landscape, granule.flight, colours, box)
     over = make_sky(seed, size, granule.flight).over(box)
     seen = over.seen_through(clear, [REFLECTANCE.index(b) for b in colours]) + granule.bias
     invalid = _missing(granule, tile, bands)
@@ -101,9 +110,9 @@ def render(granule: Granule, seed: int, size: int, bands: tuple[str, ...], scl_f
     truth = {"cloud": cloud, "cirrus": over.cirrus > 0, "shadow": shadow & ~cloud, "nodata": nodata}
     if "scl" in bands:
         some = dict(zip(colours, clear, strict=True))
-        water = np.isin(make_ground(seed, size).cover(), WATER)
-        on_tile = water.ravel()[nearest(box, make_ground(seed, size).box)[0]]
-        scl = _classify(some, on_tile, over, truth)
+        ground = make_ground(seed, size, landscape)
+        cover = ground.cover().ravel()[nearest(box, ground.box)[0]]
+        scl = _classify(some, cover, over, truth)
         pixels["scl"] = _spoil(scl, some, over, truth) if scl_faults else scl
     return Rendered(pixels, truth)
 
@@ -153,7 +162,7 @@ def _any20(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _classify(
     clear: dict[str, NDArray[np.float32]],
-    water: NDArray[np.bool_],
+    cover: NDArray[np.int64],
     over: Overhead,
     truth: dict[str, NDArray[np.bool_]],
 ) -> NDArray[np.uint8]:
@@ -161,8 +170,10 @@ def _classify(
     codes = SCL_CLASSES
     red, nir = block_mean(clear["red"], 2), block_mean(clear["nir"], 2)
     green = (nir - red) / (nir + red) > 0.36
-    wet = block_mean(water.astype(np.float32), 2) > 0.5
+    wet = block_mean(np.isin(cover, WATER).astype(np.float32), 2) > 0.5
+    white = block_mean((cover == INDEX["snow"]).astype(np.float32), 2) > 0.5
     scl = np.where(wet, codes["water"], np.where(green, codes["vegetation"], codes["bare"]))
+    scl = np.where(white, codes["snow"], scl)
     scl = np.where(_any20(truth["shadow"]), codes["shadow"], scl)
     scl = np.where(_any20(truth["cirrus"]), codes["cirrus"], scl)
     thick = block_mean(over.cloud, 2) > 0.6

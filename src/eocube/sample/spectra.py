@@ -33,6 +33,10 @@ SPECTRA: dict[str, tuple[float, ...]] = {
     "asphalt": (.072, .082, .092, .102, .110, .118, .124, .130, .135, .138, .150, .138),
     "tiles": (.056, .066, .092, .165, .192, .212, .226, .240, .250, .255, .285, .250),
     "slate": (.090, .100, .112, .122, .130, .138, .144, .150, .155, .158, .170, .160),
+    "sand": (.110, .135, .205, .300, .330, .345, .355, .370, .380, .385, .460, .430),
+    "rock": (.060, .075, .098, .128, .145, .155, .162, .170, .176, .180, .205, .190),
+    "snow": (.880, .900, .900, .880, .870, .860, .850, .820, .800, .750, .100, .080),
+    "silt": (.070, .090, .130, .150, .130, .062, .056, .050, .030, .020, .005, .003),
     "bright": (.400, .440, .470, .490, .500, .505, .510, .512, .512, .500, .440, .395),
 }  # fmt: skip
 """Reflectance of the pure materials, in the order of ``REFLECTANCE``."""
@@ -105,14 +109,36 @@ COVERS: tuple[Cover, ...] = (
     Cover("bright roof", "bright", contrast=.05),
     Cover("garden", "soil", "grass", "litter",
           ((0, .50, .20), (110, .75, .05), (200, .80, .05), (300, .65, .15)), contrast=.14),
+    Cover("sand", "sand", contrast=.08),
+    Cover("rock", "rock", contrast=.14),
+    Cover("steppe", "soil", "grass", "straw",
+          ((0, .38, .30), (110, .55, .20), (200, .30, .50), (300, .40, .35)), contrast=.10),
+    Cover("snow", "snow", contrast=.05),
+    Cover("silt", "silt", contrast=.10),
 )  # fmt: skip
 """Every kind of ground of the made-up landscape; maps of ground hold an index into it."""
 
 INDEX: dict[str, int] = {cover.name: number for number, cover in enumerate(COVERS)}
 """Index of each cover by name."""
 
-WATER: tuple[int, ...] = (INDEX["lake"], INDEX["river"])
+WATER: tuple[int, ...] = (INDEX["lake"], INDEX["river"], INDEX["silt"])
 """The covers that are water."""
+
+_FARMED = ("wheat", "maize", "rape", "beet", "barley", "meadow", "fallow", "track", "garden")
+_OPEN = (*_FARMED, "gravel", "street", "tiled roof", "dark roof", "bright roof")
+
+LANDSCAPES: dict[str, dict[str, str]] = {
+    "fields": {},
+    "forest": dict.fromkeys(_FARMED, "conifers") | dict.fromkeys(("meadow", "maize"), "broadleaves"),
+    "desert": dict.fromkeys(_OPEN, "sand")
+    | dict.fromkeys(("conifers", "broadleaves", "lake", "river", "fallow"), "rock"),
+    "steppe": dict.fromkeys((*_OPEN, "conifers", "broadleaves"), "steppe")
+    | dict.fromkeys(("lake", "river", "fallow"), "sand"),
+    "snow": dict.fromkeys((*_OPEN, "lake"), "snow"),
+    "water": dict.fromkeys(_OPEN, "lake"),
+    "silt": dict.fromkeys((*_OPEN, "lake", "river"), "silt"),
+}
+"""What becomes of the covers of the ordinary landscape, ``"fields"``, in others."""
 
 
 def spectrum(cover: int, day: float, shift: float = 0.0, vigour: float = 1.0) -> NDArray[np.float32]:

@@ -52,6 +52,9 @@ class World:
         Common names of the bands on disk, ``"scl"`` last.
     scl_faults : bool
         Whether the scene classification has the faults of the real one.
+    landscape : str
+        What the ground is made of: ``fields``, ``forest``, ``desert``, ``steppe``, ``snow``,
+        ``water`` or ``silt``.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class World:
     dates: int = 12
     bands: tuple[str, ...] = ()
     scl_faults: bool = False
+    landscape: str = "fields"
 
     @property
     def items_path(self) -> Path:
@@ -197,7 +201,8 @@ class World:
                 f"The sample has no reflectance of {', '.join(wrong)}: it has {', '.join(REFLECTANCE)}."
             )
         fine, times = self._fine(geobox)
-        return block_mean(clear_at(self.seed, self.size, self._flight(when), chosen, fine), times)
+        flight = self._flight(when)
+        return block_mean(clear_at(self.seed, self.size, self.landscape, flight, chosen, fine), times)
 
     def cloud_on(self, geobox: GeoBox, when: When) -> NDArray[np.bool_]:
         """Return where cumulus hangs over any part of a pixel, on any grid: bool ``(y, x)``.
