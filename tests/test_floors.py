@@ -13,7 +13,7 @@ ROOT = Path(eocube.__file__).parent
 FLOORS = {
     0: {"errors", "sentinel2", "pixels", "codes"},
     1: {"catalogs", "signing", "periods", "tiles", "areas", "grids", "loaders", "masks", "reducers", "indices"},
-    2: {"items", "granules", "scenes", "costs", "descriptions", "plans", "queries"},
+    2: {"items", "granules", "scenes", "costs", "descriptions", "plans", "queries", "indexes"},
     3: {"reading"},
     4: {"lazy", "cubes", "composites", "writers"},
     5: {"__init__", "__main__", "cli"},

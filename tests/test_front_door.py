@@ -14,7 +14,7 @@ import eocube
 
 PUBLIC = [
     "EARTH_SEARCH", "EARTH_SEARCH_C1", "PLANETARY_COMPUTER", "BandError", "Catalog", "Count", "EocubeError",
-    "InputError", "Mean", "Median", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "SCLMask",
+    "InputError", "LocalIndex", "Mean", "Median", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "SCLMask",
     "area", "composite", "errors", "grid_for", "load", "mask", "ndvi", "plan", "sample", "search", "write_cog",
     "write_zarr",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ _WHERE = {
     "Count": "reducers",
     "EocubeError": "errors",
     "InputError": "errors",
+    "LocalIndex": "indexes",
     "Mean": "reducers",
     "Median": "reducers",
     "NoItemsError": "errors",
@@ -48,6 +49,7 @@ __all__ = [
     "Count",
     "EocubeError",
     "InputError",
+    "LocalIndex",
     "Mean",
     "Median",
     "NoItemsError",
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     from .cubes import load
     from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError
     from .grids import grid_for
+    from .indexes import LocalIndex
     from .indices import ndvi
     from .masks import SCLMask, mask
     from .pixels import Pixels

@@ -18,6 +18,7 @@ from .areas import area as to_area
 from .areas import lonlat
 from .catalogs import CATALOGS, Catalog
 from .errors import CatalogError, EocubeWarning, InputError, NoItemsError, SearchError, did_you_mean, shorten
+from .indexes.base import LocalIndex, is_index
 from .items import LAYOUT, said_by
 from .periods import Period
 from .periods import period as to_period
@@ -34,7 +35,7 @@ TIMEOUT = (10, 60)
 
 
 def search(
-    catalog: Catalog | str | os.PathLike[str],
+    catalog: Catalog | LocalIndex | str | os.PathLike[str],
     area: Any = None,
     period: str | tuple[str, str] | Period | None = None,
     *,
@@ -46,9 +47,9 @@ def search(
 
     Parameters
     ----------
-    catalog : Catalog, str or path
+    catalog : Catalog, LocalIndex, str or path
         A catalog, its name (``"earth-search"``), a STAC API's url, or a local one: a folder of
-        Items, an ItemCollection file, a static ``catalog.json``.
+        Items, an ItemCollection file, a static ``catalog.json``, a :class:`LocalIndex` or its file.
     area : optional
         Anything :func:`eocube.area` takes. None: everywhere (local catalogs only).
     period : str or pair of str, optional
@@ -93,6 +94,9 @@ def search(
         if shape is None and not conditions:
             raise InputError(f"Searching {where.name} needs an area (or a query): it covers the world.")
         found = _ask_api(where, shape, when, conditions)
+    elif is_index(where.url):
+        index = catalog if isinstance(catalog, LocalIndex) else LocalIndex(where.url)
+        found = _ask_index(index, where, shape, when, conditions, max_cloud)
     else:
         found = [
             item for item in read_items(where.url)
@@ -110,8 +114,8 @@ def read_items(path: str | os.PathLike[str]) -> list[pystac.Item]:
     Parameters
     ----------
     path : path
-        A folder (every JSON file below it that is an Item), an ItemCollection, an Item, or the
-        ``catalog.json`` of a static catalog.
+        A folder (every JSON file below it that is an Item), an ItemCollection, an Item, the
+        ``catalog.json`` of a static catalog, or the file of a :class:`LocalIndex`.
 
     Raises
     ------
@@ -119,6 +123,8 @@ def read_items(path: str | os.PathLike[str]) -> list[pystac.Item]:
         If there is nothing, or a file is not JSON.
     """
     place = Path(path)
+    if is_index(place):
+        return _sorted(_from_record(record) for record in LocalIndex(place))
     if place.is_dir():
         files = sorted(file for file in place.rglob("*.json") if not file.name.startswith("."))
         items = [item for file in files for item in _items_of(_json(file), file, walk=False)]
@@ -134,6 +140,8 @@ def read_items(path: str | os.PathLike[str]) -> list[pystac.Item]:
 def _resolve(catalog: Catalog | str | os.PathLike[str]) -> Catalog:
     if isinstance(catalog, Catalog):
         return catalog
+    if isinstance(catalog, LocalIndex):
+        return Catalog(str(catalog.path), str(catalog.path))
     text = os.fspath(catalog)
     if text in CATALOGS:
         return CATALOGS[text]
@@ -143,6 +151,51 @@ def _resolve(catalog: Catalog | str | os.PathLike[str]) -> Catalog:
         f"There is no catalog {text!r}: neither a file or folder, nor one of "
         f"{', '.join(CATALOGS)}.{did_you_mean(text, CATALOGS)}"
     )
+
+
+def _ask_index(
+    index: LocalIndex,
+    catalog: Catalog,
+    shape: BaseGeometry | None,
+    when: Period | None,
+    conditions: Mapping[str, Any],
+    max_cloud: float | None,
+) -> list[pystac.Item]:
+    """Ask an index as an API is asked: by the catalog's collection, if it has one."""
+    cloudless = _cql2(conditions, None)
+    for where in (_cql2(conditions, max_cloud), cloudless):
+        records = index.find(
+            shape, when, collections=[catalog.collection] if catalog.collection else (), where=where
+        )
+        found = [_from_record(r) for r in records if _meets(r["properties"], conditions)]
+        if found or where == cloudless:  # nothing: the message says how many there are with clouds
+            break
+    return _sorted(found)
+
+
+def _cql2(conditions: Mapping[str, Any], max_cloud: float | None) -> dict[str, Any]:
+    """Return conditions as CQL2, for an index to leave out what cannot meet them."""
+    operators = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "in": "in"}
+    cloud = {"property": "eo:cloud_cover"}
+    parts: list[dict[str, Any]] = [
+        {"op": operators[operator], "args": [{"property": name}, wanted]}
+        for name, tests in conditions.items()
+        for operator, wanted in tests.items()
+        if operator in operators and wanted is not None
+    ]
+    if max_cloud is not None:
+        parts.append({"op": "or", "args": [
+            {"op": "<=", "args": [cloud, max_cloud]}, {"op": "isNull", "args": [cloud]},
+        ]})  # fmt: skip
+    return {"op": "and", "args": parts}
+
+
+def _from_record(record: dict[str, Any]) -> pystac.Item:
+    import pystac
+
+    # pystac reads what these links point to when it writes an Item, which fails offline.
+    links = [link for link in record.get("links", []) if link.get("rel") not in ("root", "parent", "collection")]
+    return pystac.Item.from_dict({**record, "links": links}, preserve_dict=False)
 
 
 def _is_remote(url: str) -> bool:
@@ -229,7 +282,7 @@ def _absolute(item: pystac.Item) -> pystac.Item:
 
 def _sorted(items: Iterable[pystac.Item]) -> list[pystac.Item]:
     unique = {(item.collection_id, item.id): item for item in items}
-    return sorted(unique.values(), key=lambda item: (_time(item), item.id))
+    return sorted(unique.values(), key=lambda item: (_time(item), item.id, item.collection_id or ""))
 
 
 def _time(item: pystac.Item) -> datetime:
@@ -237,6 +290,13 @@ def _time(item: pystac.Item) -> datetime:
     if when is None:
         raise CatalogError(f"Item {item.id!r} has no datetime.")
     return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _meets_period(item: pystac.Item, when: Period) -> bool:
+    """Whether an Item's time, or its span where it has no datetime, meets a period, as for an API."""
+    start = _time(item)
+    end = start if item.datetime else item.common_metadata.end_datetime or start
+    return start <= when.end and (end if end.tzinfo else end.replace(tzinfo=UTC)) >= when.start
 
 
 def _clear_enough(items: list[pystac.Item], max_cloud: float) -> list[pystac.Item]:
@@ -252,7 +312,7 @@ def _clear_enough(items: list[pystac.Item], max_cloud: float) -> list[pystac.Ite
 
 
 def _fits(item: pystac.Item, shape: BaseGeometry | None, when: Period | None) -> bool:
-    if when is not None and _time(item) not in when:
+    if when is not None and not _meets_period(item, when):
         return False
     if shape is None or item.geometry is None:
         return True
