@@ -94,7 +94,7 @@ def search(
         if shape is None and not conditions:
             raise InputError(f"Searching {where.name} needs an area (or a query): it covers the world.")
         found = _ask_api(where, shape, when, conditions)
-    elif is_index(where.url):
+    elif isinstance(catalog, LocalIndex) or is_index(where.url):
         index = catalog if isinstance(catalog, LocalIndex) else LocalIndex(where.url)
         found = _ask_index(index, where, shape, when, conditions, max_cloud)
     else:
@@ -137,7 +137,7 @@ def read_items(path: str | os.PathLike[str]) -> list[pystac.Item]:
     return _sorted(items)
 
 
-def _resolve(catalog: Catalog | str | os.PathLike[str]) -> Catalog:
+def _resolve(catalog: Catalog | LocalIndex | str | os.PathLike[str]) -> Catalog:
     if isinstance(catalog, Catalog):
         return catalog
     if isinstance(catalog, LocalIndex):
@@ -194,7 +194,8 @@ def _from_record(record: dict[str, Any]) -> pystac.Item:
     import pystac
 
     # pystac reads what these links point to when it writes an Item, which fails offline.
-    links = [link for link in record.get("links", []) if link.get("rel") not in ("root", "parent", "collection")]
+    upward = ("root", "parent", "collection")
+    links = [link for link in record.get("links") or [] if link.get("rel") not in upward]
     return pystac.Item.from_dict({**record, "links": links}, preserve_dict=False)
 
 

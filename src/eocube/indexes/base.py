@@ -135,7 +135,7 @@ class LocalIndex:
         rows = candidates(opened, None if shape is None else shape.bounds, when, collections, where)
         packer = Packer(opened.summary.dictionaries)
         with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
-            parts = pool.map(lambda pair: read_rows(opened, *pair, shape), rows.items())
+            parts = pool.map(lambda group: read_rows(opened, group, rows[group], shape), rows)
             texts = [text for part in parts for text in part]
         return [packer.unpack(text) for text in texts]
 
@@ -228,7 +228,7 @@ def _from_path(path: str | os.PathLike[str]) -> Iterable[Any]:
 
 def _check_extra() -> None:
     try:
-        import filelock
+        import filelock  # noqa: F401
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(

@@ -42,16 +42,16 @@ def build(path: Path, records: Iterable[Mapping[str, Any]], wait: float) -> Chan
         pieces = [*old, *_pieces(records, packer, summary, folder)]
         try:
             if len(pieces) == len(old):
-                raise NoItemsError("There is not a single Item to add: search again with a wider area or period.")
+                raise NoItemsError("There is not a single Item to add: widen the search they come from.")
             best, (added, replaced, kept) = winners(pieces, len(old))
             if added or replaced:
                 summary.dictionaries = packer.dictionaries
-                write_merged(pieces, list(best.values()), summary, folder / path.name)
+                write_merged(pieces, list(best.values()), summary, folder / "index")
         finally:
             for piece in pieces:
                 piece.file.close(force=True)
         if added or replaced:
-            settle(folder / path.name, path)
+            settle(folder / "index", path)
     return Changes(str(path), tuple(added), tuple(replaced), tuple(kept), summary.count)
 
 
@@ -64,6 +64,8 @@ def locked(path: Path, wait: float) -> Iterator[None]:
     OutputError
         If another one is writing for longer than ``wait`` seconds, or the folder cannot be written.
     """
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.")
     lock = FileLock(path.parent / f".{path.name}.lock", timeout=wait)
     try:
         lock.acquire()
@@ -110,7 +112,7 @@ def _pieces(
         summary.loose = sorted(loose.union(summary.loose))
         table = pa.concat_tables([fit_table(table, schema) for table in tables])
         table = table.take(pa.array(sort_rows(Keys.of(table))))
-        part = folder / f"{number}.parquet"
+        part = folder / str(number)
         with writer(part, schema) as out:
             out.write_table(table, row_group_size=STEP)
         yield Piece(pq.ParquetFile(part), Keys.of(table))

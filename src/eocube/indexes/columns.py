@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 import shapely.geometry
 
@@ -31,6 +32,9 @@ TIMES = (
 
 SHAPES = "proj:geometry"
 """Left out of the columns: readers of stac-geoparquet trip over Items that have none."""
+
+TOLERANCE = 0.001
+"""Degrees by which an Item's bbox may miss its geometry (catalogs round it); a search looks so much wider."""
 
 MOMENT = pa.timestamp("us", tz="UTC")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -191,11 +195,11 @@ def moment(value: Any) -> datetime | None:
     try:
         found = datetime.fromisoformat(value)
     except ValueError:
-        from dateutil.parser import isoparse
+        import pystac.utils
 
         try:
-            found = isoparse(value)
-        except ValueError:
+            found = pystac.utils.str_to_datetime(value)
+        except (ValueError, OverflowError):
             return None
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
@@ -219,26 +223,31 @@ def _corners(record: Mapping[str, Any], shape: Any) -> tuple[float, ...]:
     if not isinstance(said, list | tuple) or len(said) not in (4, 6):
         return bounds
     try:
-        west, south, east, north = (float(said[i]) for i in ((0, 1, 2, 3) if len(said) == 4 else (0, 1, 3, 4)))
+        west, south, east, north = (float(said[i]) for i in (0, 1, len(said) // 2, len(said) // 2 + 1))
     except (TypeError, ValueError):
         return bounds
-    covers = west <= bounds[0] and south <= bounds[1] and east >= bounds[2] and north >= bounds[3]
+    low, high = (TOLERANCE + edge for edge in bounds[:2]), (edge - TOLERANCE for edge in bounds[2:])
+    covers = all(a <= b for a, b in zip((west, south), low, strict=True))
+    covers &= all(a >= b for a, b in zip((east, north), high, strict=True))
     return (west, south, east, north) if covers else bounds
 
 
 def _check_times(columns: Mapping[str, pa.Array], records: Sequence[Mapping[str, Any]]) -> None:
     known = columns["datetime"].is_valid()
     if "start_datetime" in columns:
-        known = pa.compute.or_(known, columns["start_datetime"].is_valid())
-    if not known.true_count == len(records):
+        known = pc.or_(known, columns["start_datetime"].is_valid())
+    if known.true_count != len(records):
         name = records[known.to_pylist().index(False)].get("id")
         raise ItemsError(f"Item {name!r} has neither a datetime nor a start_datetime that can be read.")
 
 
 def _assets(record: Mapping[str, Any]) -> dict[str, Any]:
+    assets: dict[str, Any] = record["assets"]
+    if all(type(asset) is dict and SHAPES not in asset for asset in assets.values()):
+        return assets
     return {
         str(key): {name: value for name, value in asset.items() if name != SHAPES}
-        for key, asset in record["assets"].items()
+        for key, asset in assets.items()
         if isinstance(asset, Mapping)
     }
 

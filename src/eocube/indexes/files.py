@@ -107,10 +107,11 @@ def open_index(path: Path) -> Opened:
         buffer = pa.memory_map(str(path)).read_buffer()
         file = pq.ParquetFile(pa.BufferReader(buffer))
     except FileNotFoundError as error:
-        raise CatalogError(f"There is no index at {path} yet: LocalIndex({str(path)!r}).add(items) makes it.") from error
+        raise CatalogError(f"There is no index at {path} yet: its add(items) makes it.") from error
     except (pa.ArrowException, OSError) as error:
         raise CatalogError(
-            f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}): it is cut short, or something else."
+            f"{path} cannot be read as Parquet: it is cut short, or something else "
+            f"({str(error).splitlines()[0]})."
         ) from error
     kept = file.metadata.metadata or {}
     if OWN not in kept:
@@ -147,8 +148,9 @@ def writer(path: Path, schema: pa.Schema, summary: Summary | None = None) -> pq.
     """Return a writer of an index, or of a piece of one when nothing is to be searched in it."""
     leaves = [leaf for one in schema for leaf in _leaves(one.name, one.type)]
     plain = {PACKED, "geometry"}
-    if summary is not None:
-        schema = schema.with_metadata(summary.metadata())
+    if summary is None:  # read once and thrown away
+        return pq.ParquetWriter(path, schema, compression="LZ4", use_dictionary=False, write_statistics=False)
+    schema = schema.with_metadata(summary.metadata())
     searched = [f"bbox.{corner}" for corner in ("xmin", "ymin", "xmax", "ymax")]
     searched += [one.name for one in schema if not pa.types.is_nested(one.type) and one.name not in plain]
     return pq.ParquetWriter(

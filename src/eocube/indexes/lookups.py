@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..periods import Period
+from .columns import CORNERS
 
 _OPERATIONS = {
     "=": pc.equal, "<>": pc.not_equal, "<": pc.less, "<=": pc.less_equal,
@@ -35,7 +36,9 @@ def groups_within(file: pq.ParquetFile, bounds: tuple[float, ...] | None, when: 
             name: _limits(row.column(where[name]).statistics)
             for name in ("bbox.xmin", "bbox.ymin", "bbox.xmax", "bbox.ymax", "datetime")
         }
-        if (bounds is None or _overlap(limits, bounds)) and (when is None or _during(limits["datetime"], when)):
+        if bounds is not None and not _overlap(limits, bounds):
+            continue
+        if when is None or _during(limits["datetime"], when):
             found.append(group)
     return found
 
@@ -65,13 +68,13 @@ def near(table: pa.Table, bounds: tuple[float, ...] | None, when: Period | None)
     kept = np.ones(len(table), bool)
     if bounds is not None:
         box = table["bbox"].combine_chunks()
-        xmin, ymin, xmax, ymax = (pc.struct_field(box, name).to_numpy() for name in ("xmin", "ymin", "xmax", "ymax"))
+        xmin, ymin, xmax, ymax = (pc.struct_field(box, name).to_numpy() for name in CORNERS)
         west, south, east, north = bounds
         kept &= (xmin <= east) & (ymin <= north) & (xmax >= west) & (ymax >= south)
     if when is not None:
         start, end = spans(table)
-        low, high = (np.datetime64(moment.replace(tzinfo=None), "us").astype("int64") for moment in (when.start, when.end))
-        kept &= (start <= high) & (end >= low)
+        low, high = (np.datetime64(edge.replace(tzinfo=None), "us") for edge in (when.start, when.end))
+        kept &= (start <= high.astype("int64")) & (end >= low.astype("int64"))
     return kept
 
 
@@ -113,7 +116,7 @@ def may_meet(table: pa.Table, where: Mapping[str, Any] | None) -> NDArray[np.boo
     op, args = where.get("op"), where.get("args", [])
     if op in ("and", "or") and args:
         parts = [may_meet(table, part) for part in args]
-        return np.logical_and.reduce(parts) if op == "and" else np.logical_or.reduce(parts)
+        return np.asarray(np.logical_and.reduce(parts) if op == "and" else np.logical_or.reduce(parts))
     name = args[0].get("property") if args and isinstance(args[0], Mapping) else None
     if name not in table.column_names:
         return every
@@ -133,7 +136,7 @@ def _compared(column: pa.ChunkedArray, op: str, wanted: Any) -> pa.ChunkedArray 
     values = list(wanted) if op == "in" else [wanted]
     kind = column.type
     alike = str if pa.types.is_string(kind) else bool if pa.types.is_boolean(kind) else (int, float)
-    fits = all(isinstance(value, alike) and (alike is bool or not isinstance(value, bool)) for value in values)
+    fits = all(isinstance(v, alike) and (alike is bool or not isinstance(v, bool)) for v in values)
     if not fits or any(kind != pa.string() and not abs(value) < EXACT for value in values):
         return None
     if pa.types.is_integer(kind):

@@ -123,7 +123,9 @@ def sort_rows(keys: Keys) -> NDArray[np.int64]:
     return np.lexsort((keys.time, keys.cell))
 
 
-def winners(pieces: Sequence[Piece], old: int) -> tuple[dict[tuple[str, str], tuple[int, int]], list[list[str]]]:
+def winners(
+    pieces: Sequence[Piece], old: int
+) -> tuple[dict[tuple[str, str], tuple[int, int]], list[list[str]]]:
     """Return (piece, row) per Item, and the ids of those added, replaced and kept.
 
     Parameters

@@ -19,7 +19,7 @@ WINDOW = 32_768
 """Bytes that deflate looks back (RFC 1951); more of a dictionary would be of no use."""
 
 MOST = 64
-"""Dictionaries per index; Items of further kinds are deflated against the last of their collection, or none."""
+"""Dictionaries per index. Items of further kinds take the last of their collection, or none."""
 
 _PRESET = 0x20  # bit of zlib's second byte: a dictionary is needed, its Adler-32 follows (RFC 1950)
 
@@ -37,6 +37,7 @@ class Packer:
         self._bytes = {zlib.adler32(text.encode()): text.encode() for text in dictionaries}
         self._of: dict[tuple[str, frozenset[str]], bytes] = {}
         self._last: dict[str, bytes] = {}
+        self._primed: dict[bytes, Any] = {}
         for known in self._bytes.values():
             self._remember(known)
 
@@ -62,7 +63,9 @@ class Packer:
             self._bytes[zlib.adler32(plain)] = plain
             self._of[kind] = self._last[kind[0]] = plain
         near = self._of.get(kind) or self._last.get(kind[0]) or b""
-        deflater = zlib.compressobj(6, zdict=near) if near else zlib.compressobj(6)
+        if near not in self._primed:
+            self._primed[near] = zlib.compressobj(6, zdict=near) if near else zlib.compressobj(6)
+        deflater = self._primed[near].copy()
         return base64.b64encode(deflater.compress(plain) + deflater.flush()).decode()
 
     def unpack(self, text: str) -> dict[str, Any]:

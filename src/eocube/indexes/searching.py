@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import CatalogError
 from ..periods import Period
-from .columns import PACKED
+from .columns import PACKED, TOLERANCE
 from .files import Opened
 from .lookups import groups_within, may_meet, near, properties_in
 
@@ -39,6 +39,9 @@ def candidates(
         name for name in names
         if name in wanted or (name in asked and not pa.types.is_nested(file.schema_arrow.field(name).type))
     ]  # fmt: skip
+    if bounds is not None:
+        west, south, east, north = bounds
+        bounds = (west - TOLERANCE, south - TOLERANCE, east + TOLERANCE, north + TOLERANCE)
     groups = groups_within(file, bounds, when)
     counts = [file.metadata.row_group(group).num_rows for group in groups]
     if not columns:
