@@ -336,7 +336,7 @@ class TestSameAsTheApi:
     )
 
     @given(conditions, st.data())
-    @settings(max_examples=200)
+    @settings(max_examples=100)
     def test_a_prefilter_never_drops_what_meets_the_conditions(self, conditions, data):
         kinds = {
             "n": st.integers(-3, 3) | st.integers(2**53 - 1, 2**53 + 2), "s": st.sampled_from(["", "a", "b"]),
@@ -429,9 +429,9 @@ class TestFaults:
 
     def test_two_at_once_lose_nothing(self, records, tmp_path):
         path = tmp_path / "s2.parquet"
-        parts = [records[i::3] for i in range(3)]
+        parts = [records[i::2] for i in range(2)]
         context = multiprocessing.get_context("spawn")
-        ready = context.Barrier(3)
+        ready = context.Barrier(2)
         workers = [context.Process(target=_add, args=(path, part, ready)) for part in parts]
         for worker in workers:
             worker.start()
