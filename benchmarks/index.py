@@ -30,7 +30,7 @@ QUERIES: dict[str, dict[str, Any]] = {
     },
     "5 degrees, one month": {"area": (10, 45, 15, 50), "period": "2018-08"},
     "one tile (query), one year": {"period": "2018", "query": {"grid:code": {"eq": "MGRS-T00500"}}},
-    "everywhere, one day": {"period": "2019-03-15"},
+    "everywhere, one day": {"period": "2018-03-16"},
     "all of one tile": {"area": (15.6, 46.9, 15.61, 46.91)},
 }  # fmt: skip
 """What is searched; the made-up tiles lie between 10 and 50 degrees east, 30 and 60 north."""
