@@ -64,6 +64,20 @@ def test_search_and_keep(run, small):
     assert "scenes" in again
 
 
+def test_search_keeps_an_index_that_is_a_catalog(run, small, tmp_path):
+    out = run("search", "--catalog", small.items_path, "--period", "2021", "--out", "s2.parquet")
+    count = int(re.search(r"(\d+) Items", out)[1])
+    assert f"Changes({count} added" in out.replace("\n", " ")
+    again = run("search", "--catalog", small.items_path, "--out", "s2.parquet")
+    assert f"{count} kept as they were" in again.replace("\n", " ")
+    assert len(eo.search("s2.parquet")) == len(small.item_ids)
+    found = run("search", "--catalog", "s2.parquet", "--period", "2021")
+    assert f"{count} Items" in found
+    assert "scenes" in run("plan", "--catalog", "s2.parquet")
+    assert "not overwritten" in run("search", "--catalog", "s2.parquet", "--out", "s2.parquet", "--overwrite", fails=True)
+    assert "there is no folder" in run("search", "--catalog", "s2.parquet", "--out", "no/s2.parquet", fails=True)
+
+
 def test_plan_reads_nothing(run, small):
     out = run(
         "plan", "--catalog", small.items_path, "--dilate", 60, "--bands", "B04,nir", "--dtype", "uint16"

@@ -15,7 +15,7 @@ FLOORS = {
     1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "facts", "filters", "shapes", "areas", "grids",
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments"},
     2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
-        "queries", "choices"},
+        "queries", "choices", "indexes"},
     3: {"reading", "planes", "zonals", "audits"},
     4: {"lazy", "ledgers", "cubes", "composites", "series", "writers"},
     5: {"__init__", "__main__", "cli"},

@@ -22,6 +22,7 @@ _WHERE = {
     "Count": "reducers",
     "EocubeError": "errors",
     "InputError": "errors",
+    "LocalIndex": "indexes",
     "Max": "reducers",
     "Mean": "reducers",
     "Median": "reducers",
@@ -62,6 +63,7 @@ __all__ = [
     "Count",
     "EocubeError",
     "InputError",
+    "LocalIndex",
     "Max",
     "Mean",
     "Median",
@@ -110,6 +112,7 @@ if TYPE_CHECKING:
     from .cubes import load
     from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError
     from .grids import grid_for
+    from .indexes import LocalIndex
     from .indices import ndvi
     from .ledgers import lost
     from .masks import SCLMask, mask

@@ -194,10 +194,8 @@ def corrected(granule: Granule, found: Finding) -> Granule:
     decided = granule.assumed and found.state in ("gone", "in")
     if offsets == dict(granule.offsets) and not decided:
         return granule
-    reasons = {
-        band: granule.reasons.get(band, "") if offsets[band] == granule.offsets[band] and not decided else PIXELS
-        for band in offsets
-    }
+    same = {band for band in offsets if offsets[band] == granule.offsets[band] and not decided}
+    reasons = {band: granule.reasons.get(band, "") if band in same else PIXELS for band in offsets}
     return replace(granule, offsets=offsets, reasons=reasons, assumed=granule.assumed and not decided)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import CatalogError, ItemsError
 from .facts import time_of
+from .indexes.base import LocalIndex, is_index
 
 if TYPE_CHECKING:
     import pystac
@@ -24,8 +25,8 @@ def read_items(path: str | os.PathLike[str]) -> list[pystac.Item]:
     Parameters
     ----------
     path : path
-        A folder (every JSON file below it that is an Item), an ItemCollection, an Item, or the
-        ``catalog.json`` of a static catalog.
+        A folder (every JSON file below it that is an Item), an ItemCollection, an Item, the
+        ``catalog.json`` of a static catalog, or the file of a :class:`LocalIndex`.
 
     Raises
     ------
@@ -33,6 +34,8 @@ def read_items(path: str | os.PathLike[str]) -> list[pystac.Item]:
         If there is nothing, or a file is not JSON.
     """
     place = Path(path)
+    if is_index(place):
+        return in_time(from_record(record) for record in LocalIndex(place))
     if place.is_dir():
         files = sorted(file for file in place.rglob("*.json") if not file.name.startswith("."))
         items = [item for file in files for item in _items_of(_json(file), file, walk=False)]
@@ -85,6 +88,16 @@ def _item(feature: dict[str, Any], file: Path) -> pystac.Item:
     return _absolute(item)
 
 
+def from_record(record: dict[str, Any]) -> pystac.Item:
+    """Return what an index holds as an Item."""
+    import pystac
+
+    # pystac reads what these links point to when it writes an Item, which fails offline.
+    upward = ("root", "parent", "collection")
+    links = [link for link in record.get("links") or [] if link.get("rel") not in upward]
+    return pystac.Item.from_dict({**record, "links": links}, preserve_dict=False)
+
+
 def _absolute(item: pystac.Item) -> pystac.Item:
     item.make_asset_hrefs_absolute()
     return item
@@ -105,7 +118,9 @@ def in_time(items: Iterable[pystac.Item]) -> list[pystac.Item]:
             raise CatalogError(f"An Item's id, collection or properties are unusable: {str(item.id)[:80]!r}.")
         unique[item.collection_id, item.id] = item
     try:
-        return sorted(unique.values(), key=lambda item: (time_of(view(item)), item.id))
+        return sorted(
+            unique.values(), key=lambda item: (time_of(view(item)), item.id, item.collection_id or "")
+        )
     except ItemsError as error:
         raise CatalogError(str(error)) from error
 

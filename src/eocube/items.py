@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin
@@ -33,6 +33,21 @@ def as_dicts(items: Iterable[Any]) -> list[dict[str, Any]]:
         If something among them is not an Item.
     """
     records: dict[tuple[str, str], dict[str, Any]] = {}
+    for record in records_of(items):
+        records.setdefault((str(record.get("collection")), str(record["id"])), _absolute(record))
+    if not records:
+        raise NoItemsError("There is not a single Item: search again with a wider area or period.")
+    return [records[key] for key in sorted(records)]
+
+
+def records_of(items: Any) -> Iterator[dict[str, Any]]:
+    """Yield Items as dicts with absolute hrefs, one by one, as they come.
+
+    Raises
+    ------
+    ItemsError
+        If something among them is not an Item.
+    """
     if isinstance(items, Mapping) and "features" in items:
         items = items["features"]
     if isinstance(items, str | bytes) or not isinstance(items, Iterable):
@@ -43,11 +58,7 @@ def as_dicts(items: Iterable[Any]) -> list[dict[str, Any]]:
         parts = (record.get("assets"), record.get("properties"))
         if not isinstance(record.get("id"), str) or not all(isinstance(part, Mapping) for part in parts):
             raise ItemsError(f"Not a STAC Item (id, properties, assets): {str(record)[:100]}")
-        key = (str(record.get("collection")), str(record["id"]))
-        records.setdefault(key, _absolute(record))
-    if not records:
-        raise NoItemsError("There is not a single Item: search again with a wider area or period.")
-    return [records[key] for key in sorted(records)]
+        yield dict(record)
 
 
 def _as_dict(item: Any) -> dict[str, Any]:

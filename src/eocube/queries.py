@@ -29,8 +29,9 @@ from .errors import (
 )
 from .facts import number_of, time_of
 from .filters import Filters, filters
-from .folders import in_memory, in_time, read_items, view
+from .folders import from_record, in_memory, in_time, read_items, view
 from .gaps import filled, report
+from .indexes.base import LocalIndex, is_index
 from .items import LAYOUT, said_by
 from .periods import Period
 from .periods import period as to_period
@@ -68,7 +69,8 @@ def search(
     ----------
     catalog : Catalog, str, path, Items, or a list of catalogs
         A catalog, its name (``"earth-search"``), a STAC API's url, or a local one: a folder of
-        Items, an ItemCollection file, a static ``catalog.json``; or Items, to search among them.
+        Items, an ItemCollection file, a static ``catalog.json``, a :class:`LocalIndex` or its file; or
+        Items, to search among them.
         Of several catalogs the first is used, and the others where it has gaps: a pass over a tile
         that the ones before do not have. ``eocube:catalog`` of an Item says which one it is from;
         ``items.extra_fields["eocube:found"]`` counts them, ``["eocube:dropped"]`` lists what was
@@ -195,7 +197,7 @@ class _Asked:
         seen = view(item)
         if not self.wanted.keeps(seen):
             return False
-        if self.when is not None and time_of(seen) not in self.when:
+        if self.when is not None and not _meets_period(seen, self.when):
             return False
         return self.shape is None or _touches(item, self.shape)
 
@@ -243,6 +245,7 @@ class _Place:
 
     catalog: Catalog
     items: tuple[Any, ...] | None = None
+    index: LocalIndex | None = None
 
     @property
     def name(self) -> str:
@@ -252,6 +255,12 @@ class _Place:
         where = self.catalog
         if self.items is not None:
             return [item for item in in_memory(self.items) if asked.keeps(item)]
+        if self.index is not None or (not is_web(where.url) and is_index(where.url)):
+            index = self.index or LocalIndex(where.url)
+            own = [where.collection] if where.collection else []
+            records = index.find(asked.shape, asked.when, collections=own, where=asked.wanted.cql2())
+            found = in_time(from_record(record) for record in records)
+            return [_noted(item, where) for item in found if asked.keeps(item)]
         if not is_web(where.url):
             return [_noted(item, where) for item in read_items(where.url) if asked.keeps(item)]
         if asked.shape is None and not asked.wanted.query:
@@ -267,6 +276,8 @@ class _Place:
 def _resolve(catalog: Where) -> _Place:
     if isinstance(catalog, Catalog):
         return _Place(catalog)
+    if isinstance(catalog, LocalIndex):
+        return _Place(Catalog(str(catalog.path), str(catalog.path)), index=catalog)
     if not isinstance(catalog, str | os.PathLike):
         if isinstance(catalog, Mapping) and "features" in catalog:
             catalog = catalog["features"]
@@ -297,6 +308,14 @@ def _touches(item: pystac.Item, shape: BaseGeometry) -> bool:
         return bool(shapely.intersects(shapely.geometry.shape(item.geometry), shape))
     except (shapely.errors.ShapelyError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise CatalogError(f"Item {item.id!r} has no usable geometry: {error!r}.") from error
+
+
+def _meets_period(seen: Mapping[str, Any], when: Period) -> bool:
+    """Whether an Item's time, or its span where it has no datetime, meets a period, as for an API."""
+    start, end = time_of(seen), seen["properties"].get("end_datetime")
+    if seen["properties"].get("datetime") or not end:
+        return start in when
+    return start <= when.end and time_of({**seen, "properties": {"datetime": end}}) >= when.start
 
 
 def _noted(item: pystac.Item, catalog: Catalog) -> pystac.Item:

@@ -28,18 +28,26 @@ def main() -> None:
 
 @main.command()
 @takes_query
-@click.option("--out", type=click.Path(path_type=Path), help="Keep the Items as an ItemCollection file.")
+@click.option("--out", type=click.Path(path_type=Path),
+              help="Keep the Items: as an ItemCollection file, or added to a local index (.parquet).")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def search(query: Query, out: Path | None, overwrite: bool) -> None:
     """Find Items and list them."""
+    from ..errors import InputError
+    from ..indexes.base import SUFFIXES, LocalIndex
     from ..writers.outputs import check_output, whole
     from .shows import console, show_items
 
+    index = out is not None and out.suffix.lower() in SUFFIXES
+    if index and overwrite:
+        raise InputError(f"An index is added to, not overwritten: leave out --overwrite, or delete {out}.")
     if out is not None:
-        check_output(out, overwrite=overwrite)
+        check_output(out, overwrite=overwrite or index)
     items = query.items()
     show_items(items)
-    if out is not None:
+    if out is not None and index:
+        console.print(repr(LocalIndex(out).add(items)))
+    elif out is not None:
         with whole(out) as final:
             items.save_object(str(final))
         console.print(f"kept in {out}")

@@ -182,8 +182,9 @@ def _months(text: str | None) -> list[int] | None:
 
 _QUERY = (
     click.option("--catalog", default=("earth-search",), show_default=True, multiple=True,
-                 help=f"{', '.join(CATALOGS)}; a STAC API's url; a folder of Items, an ItemCollection or "
-                      "catalog.json. Given again: where the ones before have gaps."),
+                 help=f"{', '.join(CATALOGS)}; a STAC API's url; a local index (.parquet), a folder of "
+                      "Items, an ItemCollection or catalog.json. Given again: where the ones before have "
+                      "gaps."),
     click.option("--area", help="west,south,east,north in degrees, a vector file, or an MGRS tile (31UFR). "
                                 "Default for a local catalog: all of it."),
     click.option("--period", help="For instance 2024-05/2024-09, both ends included."),
