@@ -78,20 +78,19 @@ class _Shared:
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
         self.lock = threading.Lock()
-        self.failure: BaseException | None = None
+        self.over = False
 
     def take(self) -> Callable[[], None] | None:
         """Return the next call, or None when there are no more or one failed."""
         with self.lock:
-            return None if self.failure else next(self.calls, None)
+            return None if self.over else next(self.calls, None)
 
     def run(self, call: Callable[[], None]) -> None:
-        """Make a call; keep what went wrong."""
+        """Make a call; after one that failed there are no more."""
         try:
             call()
-        except BaseException as error:
-            with self.lock:
-                self.failure = self.failure or error
+        except BaseException:
+            self.over = True
             raise
 
 
@@ -125,6 +124,7 @@ def spread(calls: Calls) -> None:
                 helpers.append(crew.submit(help_out))
             shared.run(call)
     finally:
+        shared.over = True  # also where this thread was interrupted
         crew.leave()
         for helper in helpers:
             if helper.cancel():
