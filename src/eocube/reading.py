@@ -210,7 +210,8 @@ def _mosaic(
                 _blank(numbers[index], bands)
                 continue
             filled = _coded(numbers[index], granule, bands, coding, left[index])
-            left[index] = left[index] & ~filled
+            if len(groups[index]) > place + 1:
+                left[index] = left[index] & ~filled
         block = numbers if block is None else _joined(block, numbers)
     shape = (len(groups), len(bands), *geobox.shape)
     return np.zeros(shape, dtype=np.uint8) if block is None else block
