@@ -36,12 +36,18 @@ class Coding:
         """Return the values of codes (..., band, y, x)."""
         out = np.empty(codes.shape, dtype=self.dtype)
         for index in np.ndindex(codes.shape[:-2]):  # layer by layer: what is made on the way stays small
-            if self.dtype == "float32":
-                np.subtract(codes[index], np.float32(self.biases[index[-1]]), out=out[index])
-                np.divide(out[index], np.float32(self.divisors[index[-1]]), out=out[index])
-            else:
-                out[index] = self.values(codes[index], index[-1])
-            np.copyto(out[index], self.nothing, where=codes[index] == 0)
+            self.layer(codes[index], index[-1], out[index])
+        return out
+
+    def layer(self, codes: NDArray[Any], band: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the values of codes (y, x) of one band, in ``out`` if it is given."""
+        out = np.empty(codes.shape, dtype=self.dtype) if out is None else out
+        if self.dtype == "float32":
+            np.subtract(codes, np.float32(self.biases[band]), out=out)
+            np.divide(out, np.float32(self.divisors[band]), out=out)
+        else:
+            out[...] = self.values(codes, band)
+        np.copyto(out, self.nothing, where=codes == 0)
         return out
 
     def values(self, codes: NDArray[Any], band: int) -> NDArray[Any]:

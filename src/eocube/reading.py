@@ -172,11 +172,12 @@ class _Place:
 def _pixels(
     scene: Scene, bands: tuple[str, ...], codes: NDArray[Any], coding: Coding, geobox: GeoBox
 ) -> Pixels:
-    values = coding.decode(codes)
-    named = {
-        band: codes[index].astype(np.uint8) if BANDS[band].kind == "class" else values[index]
-        for index, band in enumerate(bands)
-    }
+    named = {}
+    for index, band in enumerate(bands):
+        if BANDS[band].kind == "class":
+            named[band] = codes[index].astype(np.uint8, copy=False)
+        else:
+            named[band] = coding.layer(codes[index], index)
     return Pixels(
         named, geobox, scene.sun_azimuth, scene.sun_elevation, scene.id, scene.platform,
         scene.baseline, scene.time.replace(tzinfo=None),
