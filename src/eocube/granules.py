@@ -124,10 +124,11 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
             continue
         sources[band] = _source(record, band, key, asset, layout)
         if BANDS[band].kind == "reflectance":
-            stated, reasons[band] = _offset(record, asset, baseline, layout)
+            said = _raster(asset)
+            scales[band] = _scale(record, said)
+            stated, reasons[band] = _offset(record, asset, said, scales[band], baseline, layout)
             assumed = assumed or stated is None
             offsets[band] = 0.0 if stated is None else stated
-            scales[band] = _scale(record, asset)
     return Granule(
         str(record["id"]),
         time_of(record),
@@ -194,24 +195,25 @@ def _raster(asset: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _scale(record: Mapping[str, Any], asset: Mapping[str, Any]) -> float:
-    scale = float(_raster(asset).get("scale") or 1 / QUANTIFICATION)
+def _scale(record: Mapping[str, Any], said: Mapping[str, Any]) -> float:
+    scale = float(said.get("scale") or 1 / QUANTIFICATION)
     if not 1e-9 < scale <= 1:
         raise ItemsError(f"Item {record['id']!r} says a scale of {scale:g}; it is about 0.0001.")
     return scale
 
 
 def _offset(
-    record: Mapping[str, Any], asset: Mapping[str, Any], baseline: str, layout: Catalog
-) -> tuple[float | None, str]:
+    record: Mapping[str, Any], asset: Mapping[str, Any], said: Mapping[str, Any], scale: float,
+    baseline: str, layout: Catalog,
+) -> tuple[float | None, str]:  # fmt: skip
     """Return what to add to the digital numbers, and what says so (ESA, baseline 04.00, 2022-01-25).
 
     None if the baseline decides and nobody says it.
     """
-    stated = _raster(asset).get("offset")
+    stated = said.get("offset")
     if layout.offsets in ("metadata", "auto") and stated is not None:
         key = next((name for name in ("raster:bands", "bands") if name in asset), "raster:offset")
-        found = float(round(stated / _scale(record, asset), 6))
+        found = float(round(stated / scale, 6))
         if not -60_000 < found < 60_000:
             raise ItemsError(f"Item {record['id']!r} says an offset of {stated:g}: it is about -0.1.")
         return found, f"{key} of the Item"

@@ -22,7 +22,11 @@ LAYOUT = "eocube:layout"
 not what the Item looks like. It travels with the Item through lists and files."""
 
 
-def as_dicts(items: Iterable[Any]) -> list[dict[str, Any]]:
+class Records(list[dict[str, Any]]):
+    """Items as :func:`as_dicts` returns them; given to it again, they are returned as they are."""
+
+
+def as_dicts(items: Iterable[Any]) -> Records:
     """Return Items as dicts with absolute hrefs, each once.
 
     Raises
@@ -32,12 +36,14 @@ def as_dicts(items: Iterable[Any]) -> list[dict[str, Any]]:
     ItemsError
         If something among them is not an Item.
     """
+    if isinstance(items, Records):
+        return items
     records: dict[tuple[str, str], dict[str, Any]] = {}
     for record in records_of(items):
         records.setdefault((str(record.get("collection")), str(record["id"])), _absolute(record))
     if not records:
         raise NoItemsError("There is not a single Item: search again with a wider area or period.")
-    return [records[key] for key in sorted(records)]
+    return Records(records[key] for key in sorted(records))
 
 
 def records_of(items: Any) -> Iterator[dict[str, Any]]:

@@ -178,9 +178,12 @@ class Plan:
 
     def touching(self, box: BaseGeometry) -> tuple[tuple[Granule, ...], ...]:
         """Return of each Scene the granules that may have data in a box of the grid's CRS."""
-        every = [outline for own in self.outlines for outline in own]
-        touches = iter(shapely.intersects(every, box).tolist())
+        touches = iter(shapely.intersects(self._every_outline, box).tolist())
         return tuple(tuple(g for g in scene.granules if next(touches)) for scene in self.scenes)
+
+    @cached_property
+    def _every_outline(self) -> NDArray[Any]:
+        return np.array([outline for own in self.outlines for outline in own], dtype=object)
 
     @cached_property
     def files(self) -> tuple[GeoBox, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,9 @@ def footprint_of(record: Mapping[str, Any]) -> BaseGeometry:
     ItemsError
         If it does not say so in a usable way.
     """
+    key = _key(record)
+    if key in _KNOWN:
+        return _KNOWN[key]
     try:
         found = _footprint(record)
     except (shapely.errors.ShapelyError, TypeError, ValueError, LookupError, AttributeError) as error:
@@ -30,7 +34,24 @@ def footprint_of(record: Mapping[str, Any]) -> BaseGeometry:
     # Footprints at the antimeridian may go a little beyond 180.
     if not (-540 <= west <= east <= 540 and -90.001 <= south <= north <= 90.001):
         raise ItemsError(f"Item {record.get('id')!r} has a geometry outside the world: {found.bounds}.")
+    if key:
+        if len(_KNOWN) >= _MOST:
+            _KNOWN.clear()
+        _KNOWN[key] = found
     return found
+
+
+_KNOWN: dict[bytes, BaseGeometry] = {}
+_MOST = 1024
+"""Footprints that are kept: the whole passes over a tile all say the same."""
+
+
+def _key(record: Mapping[str, Any]) -> bytes:
+    """Return what tells a geometry from others, much quicker than it is made; b"" where it is odd."""
+    try:
+        return marshal.dumps((record.get("geometry"), record.get("bbox")), 2)
+    except ValueError:
+        return b""
 
 
 def _footprint(record: Mapping[str, Any]) -> BaseGeometry:

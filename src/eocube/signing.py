@@ -65,7 +65,7 @@ def check_signer(signer: str) -> None:
     CatalogError
         Names the known ones.
     """
-    kind = signer.partition(":")[0]
+    kind = signer.partition(":")[0] if isinstance(signer, str) else repr(signer)
     if kind not in SIGNERS or (":" in signer and kind != "s3"):
         raise CatalogError(
             f"signer={signer!r} is not known.{did_you_mean(kind, SIGNERS[1:])} "

@@ -57,7 +57,7 @@ class CogLoader:
 
     def __call__(self, sources: Sequence[Source], geobox: GeoBox, wanted: Looks = None) -> NDArray[Any]:
         """Return digital numbers (source, y, x); see :class:`eocube.loaders.Loader`."""
-        for _ in range(len(sources) + 2):
+        for _ in range(len(sources) + WRONG):
             try:
                 return self._load(sources, geobox, wanted)
             except _Stale as stale:

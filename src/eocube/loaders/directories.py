@@ -97,7 +97,10 @@ class Directory:
         kind, count, where = self.fields[tag]
         if kind != 2 or count > 8192:
             raise Foreign(f"tag {tag} of type {kind}")
-        return self.data.get(where, count).decode("latin-1").split("\0")[0]
+        found = self.data.get(where, count).decode("latin-1").rstrip("\0")
+        if "\0" in found:
+            raise Foreign(f"tag {tag} with a null in its text")  # GDAL cuts it, and may doubt the rest
+        return found
 
 
 def directories(data: Bytes) -> Iterator[Directory]:
