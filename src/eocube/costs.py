@@ -103,7 +103,7 @@ def task_bytes(plan: Plan, chunk: int, *, reduced: bool = False) -> float:
     The codes of the dates that have data in the block, for what is never written to takes nothing;
     where another granule of the same Scene may be needed, as much again; the masks of those dates; the
     values of all dates that are made of the codes. A task that is ``reduced`` to a composite at once
-    does without the latter.
+    has those of the composite instead.
     """
     rows, columns = (min(chunk, int(size)) for size in plan.grid.shape)
     pixels, bands = rows * columns, len(plan.bands)
@@ -112,7 +112,8 @@ def task_bytes(plan: Plan, chunk: int, *, reduced: bool = False) -> float:
     more = any(len(own) > 1 for own in plan.used)
     keep = dates * pixels * (2 if plan.mask is not None or more else 1)
     across = 0 if _same_lattice(plan) else 200 * pixels + _window_bytes(plan, pixels)
-    values = 0 if reduced else len(plan.scenes) * bands * pixels * np.dtype(plan.coding.dtype).itemsize
+    each = bands * pixels * np.dtype(plan.coding.dtype).itemsize
+    values = 2 * each if reduced else len(plan.scenes) * each  # a composite: what is made, and its copy
     masks = _mask_bytes(plan, rows, columns, dates)
     return float(codes + max(codes if more else 0, values) + keep + across + masks)
 
