@@ -25,6 +25,10 @@ TRIES = {404: 3, 401: 3, 403: 4, 416: 4}
 WRONG = 6
 """Tries after answers that are no answer: too short, another range, a web page, other bytes."""
 
+SAME = 1
+"""How often damaged bytes may come again as they were, before the file is taken to be damaged: zeros, for
+instance, are alike however they came about."""
+
 PASSING = frozenset({408, 409, 425, 429})
 """Refusals that pass, as all of 500 and more do."""
 

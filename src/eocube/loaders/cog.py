@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ..errors import ReadError
-from ..retries import WRONG
+from ..retries import SAME, WRONG
 from ..signing import unsigned
 from .base import Loader, Source, none_wanted, read_error
 from .blocks import buffer, decode
@@ -148,6 +148,7 @@ class _Job:
 
     def put(self, block: Block, data: Any) -> None:
         """Decode a block to where it belongs."""
+        alike = 0
         for _ in range(WRONG):
             try:
                 goal = self.target.goal(block)
@@ -163,16 +164,18 @@ class _Job:
                 if done:
                     self.end()
                 return
-            data = self.other(block, data, reason)
+            fresh = self.again(block, data, reason, last=alike == SAME)
+            alike = alike + 1 if fresh is None else 0
+            data = data if fresh is None else fresh
         raise self.failure(block, reason)
 
-    def other(self, block: Block, damaged: Any, reason: str) -> Any:
-        """Return the bytes of a damaged block once more, if they are not the same again."""
+    def again(self, block: Block, damaged: Any, reason: str, *, last: bool) -> Any:
+        """Return the bytes of a damaged block once more; None if they are the same again."""
         header = self.header
         failure: Exception = self.failure(block, reason)
         try:
             data = header.place.other(*self.place(block), header.version, damaged)
-            if data is not None:
+            if data is not None or not (last or isinstance(header.place, LocalFile)):
                 return data
             if not still_so(self.source, header):  # it was the header that was damaged
                 forget(self.source.href)

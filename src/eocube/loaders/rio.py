@@ -17,7 +17,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from ..errors import ReadError, UntrustedError
-from ..retries import WRONG
+from ..retries import SAME, WRONG
 from ..signing import Unsigned, unsigned
 from .base import Source, none_wanted, read_error
 from .directories import Foreign
@@ -127,7 +127,7 @@ class RioLoader:
         """Read a file whose bytes we fetch; once more where they were damaged on the way."""
         key = unsigned(source.href)
         before: dict[tuple[int, int], int] = {}
-        changes = 0
+        changes = alike = 0
         failure: Exception = read_error(source, "each time it is read, it is another")
         for _ in range(WRONG):
             try:
@@ -143,8 +143,11 @@ class RioLoader:
             changes += isinstance(file.failure, Changed)
             if file.failure is not None and (changes > 2 or not isinstance(file.failure, Changed)):
                 break
-            if file.failure is None and all(before.get(part) == value for part, value in file.sums.items()):
-                break  # the same bytes again: it is the file that is damaged
+            own = file.sums.items()
+            same = file.failure is None and all(before.get(part) == value for part, value in own)
+            if same and alike == SAME:
+                break  # the same bytes again and again: it is the file that is damaged
+            alike = alike + 1 if same else 0
             before = file.sums
         raise failure
 
