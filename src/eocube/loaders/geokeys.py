@@ -54,6 +54,11 @@ def _crs(directory: Directory) -> str:
     text = directory.text(34737)
     if "ESRI PE" in text or "IMAGINE" in text:
         raise Foreign("a CRS in words")
+    for _, place, count, start in entries.tolist():
+        # GDAL doubts all of it where a key points beyond its text or its numbers.
+        size = directory.fields[place][1] if place in (34736, 34737) and place in directory.fields else 0
+        if place and start + count > size:
+            raise Foreign("GeoKeys that point beyond what they say")
     code = said.get(3072 if kind == 1 else 2048, 0)
     if not 1024 <= code < 32767 or not _is_known(code, projected=kind == 1):
         raise Foreign(f"CRS {code}")
