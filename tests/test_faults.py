@@ -201,6 +201,7 @@ class TestRetries:
         forget()
         # The first refusal is met without its headers; the next answer shows them.
         served.set(rate=1.0, kinds=["429"])
+        served.stats()
         began = time.monotonic()
         with pytest.raises(ReadError, match="429") as caught:
             loader_named("cog")([Source(f"{served.url}/4.tif", grid=faults.GRID)], faults.GRID)

@@ -198,15 +198,30 @@ def pixel_coordinates(src: GeoBox, dst: GeoBox) -> tuple[NDArray[np.float64], ND
     x = (np.arange(width) + 0.5) * a.a + a.c
     y = (np.arange(height) + 0.5) * a.e + a.f
     if src.crs != dst.crs:
-        from pyproj import Transformer
-
-        to_src = Transformer.from_crs(dst.crs.proj, src.crs.proj, always_xy=True)  # type: ignore[union-attr]
+        to_src = transformer(dst.crs, src.crs)
         gx, gy = np.broadcast_arrays(x[None, :], y[:, None])
         sx, sy = to_src.transform(gx, gy)
     else:
         sx, sy = x[None, :], y[:, None]
     b = src.affine
     return _rounded((sy - b.f) / b.e), _rounded((sx - b.c) / b.a)
+
+
+def transformer(source: Any, target: Any) -> Transformer:
+    """Return the way from one CRS to another, x before y.
+
+    Raises
+    ------
+    ValueError
+        If there is none: a damaged header may hold a CRS that PROJ can read and not use.
+    """
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
+
+    try:
+        return Transformer.from_crs(source.proj, target.proj, always_xy=True)
+    except ProjError as error:
+        raise ValueError(f"no way leads from CRS {source} to {target}: {error}") from None
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:

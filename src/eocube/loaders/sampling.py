@@ -104,13 +104,10 @@ def scales(src: GeoBox, dst: GeoBox) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def _scales_across(src: GeoBox, crs: Any, pixel: tuple[float, float]) -> tuple[float, float]:
-    from pyproj import Transformer
-
     height, width = src.shape
     x = src.affine.c + src.affine.a * width / 2
     y = src.affine.f + src.affine.e * height / 2
-    forth = Transformer.from_crs(src.crs.proj, crs.proj, always_xy=True)  # type: ignore[union-attr]
-    back = Transformer.from_crs(crs.proj, src.crs.proj, always_xy=True)  # type: ignore[union-attr]
+    forth, back = transformer(src.crs, crs), transformer(crs, src.crs)
     cx, cy = forth.transform(x, y)
     px, py = back.transform([cx, cx + pixel[0], cx], [cy, cy, cy + pixel[1]])
     across = np.hypot(px[1] - px[0], py[1] - py[0])
