@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from affine import Affine
@@ -17,6 +17,9 @@ from odc.geo.geom import Geometry
 
 from .areas import area as to_area
 from .errors import GridError
+
+if TYPE_CHECKING:
+    from pyproj import Transformer
 
 MAX_PIXELS = 10**12
 """A grid of more pixels is taken for a mistake (the land of the whole world at 10 m has 1.5e12)."""
@@ -215,11 +218,11 @@ def transformer(source: Any, target: Any) -> Transformer:
     ValueError
         If there is none: a damaged header may hold a CRS that PROJ can read and not use.
     """
-    from pyproj import Transformer
+    import pyproj
     from pyproj.exceptions import ProjError
 
     try:
-        return Transformer.from_crs(source.proj, target.proj, always_xy=True)
+        return pyproj.Transformer.from_crs(source.proj, target.proj, always_xy=True)
     except ProjError as error:
         raise ValueError(f"no way leads from CRS {source} to {target}: {error}") from None
 

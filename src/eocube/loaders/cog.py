@@ -259,7 +259,7 @@ def _jobs(
         except Foreign:
             others.append(index)
             continue
-        except (Unreadable, Broken) as error:
+        except (Unreadable, Broken, ValueError) as error:
             failure = read_error(source, error)
         raise failure
     return jobs, large, others

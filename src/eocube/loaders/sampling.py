@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from ..grids import nests, pixel_coordinates
+from ..grids import nests, pixel_coordinates, transformer
 from .base import WINDOW
 
 _SAME = 1e-6  # of a pixel
