@@ -114,6 +114,17 @@ class TestContract:
         with pytest.raises(ReadError, match=r"cut\.tif"):
             loader([source(cut)], window(0, 0, 90, 120))
 
+    def test_a_crs_that_leads_nowhere(self, loader, tmp_path):
+        """A damaged header may hold a CRS that PROJ can read and not use."""
+        with rasterio.open(
+            tmp_path / "odd.tif", "w", driver="GTiff", height=64, width=64, count=1, dtype="uint16", nodata=0,
+            crs='ENGCRS["odd",EDATUM["odd"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]',
+            transform=HOME.affine, tiled=True, blockxsize=32, blockysize=32,
+        ) as file:  # fmt: skip
+            file.write(np.ones((64, 64), "uint16"), 1)
+        with pytest.raises(ReadError, match=r"item-1.*odd\.tif.*(no way leads|CRS|transform)"):
+            loader([source(tmp_path / "odd.tif")], window())
+
     def test_not_a_tiff(self, loader, tmp_path):
         page = tmp_path / "page.tif"
         page.write_text("<html>not found</html>")

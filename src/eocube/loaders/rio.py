@@ -204,7 +204,7 @@ def _read_from(file: rasterio.DatasetReader, source: Source, geobox: GeoBox) -> 
         raise read_error(source, f"it has {file.count} bands, one is expected.")
     if np.dtype(file.dtypes[0]).kind not in "ui" or np.dtype(file.dtypes[0]).itemsize > 2:
         raise read_error(source, f"its numbers are {file.dtypes[0]}, unsigned 8 or 16 bits are expected.")
-    grid = _grid_of(file, source)
+    grid = grid_of(file, source)
     level = _overview(file, grid, geobox) if source.overviews else None
     if level is None:
         return _take(file, grid, source, geobox)
@@ -213,7 +213,8 @@ def _read_from(file: rasterio.DatasetReader, source: Source, geobox: GeoBox) -> 
         return _take(smaller, grid.zoom_to(smaller.shape), source, geobox)
 
 
-def _grid_of(file: rasterio.DatasetReader, source: Source) -> GeoBox:
+def grid_of(file: rasterio.DatasetReader, source: Source) -> GeoBox:
+    """Return the grid of a file; that of its Item where the file has no CRS."""
     if file.crs is not None:
         return GeoBox(
             file.shape,

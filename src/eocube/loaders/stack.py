@@ -29,6 +29,7 @@ from .handles import Remote
 from .natively import access
 from .places import place_of, where
 from .ranges import LocalFile, RemoteFile, Unreadable
+from .rio import grid_of
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _resampling(source: Source, href: str, geobox: GeoBox) -> Resampling:
         return Resampling.nearest
     try:
         with rasterio.open(href) as file:
-            grid, nodata = GeoBox(file.shape, file.transform, f"EPSG:{file.crs.to_epsg()}"), file.nodata
+            grid, nodata = grid_of(file, source), file.nodata
     except rasterio.errors.RasterioIOError as error:
         failure = read_error(source, error)
     else:
