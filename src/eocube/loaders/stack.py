@@ -30,6 +30,7 @@ from .natively import access
 from .places import place_of, where
 from .ranges import LocalFile, RemoteFile, Unreadable
 from .rio import grid_of
+from .sampling import scales
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def _resampling(source: Source, href: str, geobox: GeoBox) -> Resampling:
     try:
         with rasterio.open(href) as file:
             grid, nodata = grid_of(file, source), file.nodata
-    except rasterio.errors.RasterioIOError as error:
+        scales(grid, geobox)  # whether a way leads from one to the other
+    except (rasterio.errors.RasterioIOError, ValueError) as error:
         failure = read_error(source, error)
     else:
         method = source.resampling if source.resampling != "auto" else "bilinear"
