@@ -56,13 +56,13 @@ def clouds(values: NDArray[Any], threshold: float, average_over: int, dilation_s
         ``s2cloudless`` makes (1.7.3, ``get_mask_from_prob``).
     """
     valid = ~np.isnan(values)
-    found = valid & (_mean(values, valid, average_over) > threshold)
+    found: Bools = valid & (_mean(values, valid, average_over) > threshold)
     if not dilation_size or not found.any():
         return found
     from scipy.ndimage import distance_transform_edt
 
     # Squares of whole numbers: a radius and a half between is never met.
-    away: NDArray[np.float64] = distance_transform_edt(~found)
+    away = np.asarray(distance_transform_edt(~found), dtype=np.float64)
     return away <= dilation_size + 1e-6
 
 
