@@ -8,33 +8,33 @@ prefix. Reading needs no special case: a mask's bands are the mask's bands.
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import shapely
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
+from .checks import outside
 from .errors import MaskError, MaskWarning, shorten
 from .facts import level_of
-from .granules import Granule, granule_of
-from .items import as_dicts, layout_of
+from .granules import Granule
+from .layers import Layers
 from .masks.nesting import parts_of, replaced
-from .masks.s2cloudless import L1C, MODEL_BANDS, S2Cloudless
-from .scenes import Scene, covered
-
-HALF_ORBIT = timedelta(minutes=50)
-"""Two Items of one platform and tile are of one pass within this time. Catalogs write the sensing time of
-the tile or the start of the data take, up to 20 minutes apart; the next pass comes after 100."""
-
-_WHY_NOT_L2A = (
-    "s2cloudless was trained on Level-1C (top of atmosphere), band 10 among it, which Level-2A has lost; on "
-    "surface reflectance it misses even thick clouds. Search Level-1C Items of the same area and period and "
-    "write S2Cloudless(l1c=items); or take a ready probability, CloudProbability('cloud', 40)."
+from .masks.probabilities import CloudProbability
+from .masks.s2cloudless import S2Cloudless
+from .matches import (
+    WHY_NOT_L2A,
+    companion_of,
+    level_1c,
+    raster_of,
+    rasters_of,
+    without_l1c,
+    without_time,
 )
+from .scenes import Scene
 
 Outlines = tuple[tuple[BaseGeometry, ...], ...]
 
@@ -70,7 +70,7 @@ def check_levels(mask: Any, records: Iterable[Mapping[str, Any]]) -> None:
         return
     other = [str(record["id"]) for record in records if level_of(record) != "L1C"]
     if other:
-        raise MaskError(f"{alone[0]!r} was asked to mask Level-2A ({shorten(other, 2)}): {_WHY_NOT_L2A}")
+        raise MaskError(f"{alone[0]!r} was asked to mask Level-2A ({shorten(other, 2)}): {WHY_NOT_L2A}")
 
 
 def joined(scenes: tuple[Scene, ...], outlines: Outlines, mask: Any, grid: GeoBox) -> Joined:
@@ -96,36 +96,63 @@ def joined(scenes: tuple[Scene, ...], outlines: Outlines, mask: Any, grid: GeoBo
     MaskWarning
         The same, where ``on_missing="skip_mask"`` allows it.
     """
-    parts = [part for part in parts_of(mask) if isinstance(part, S2Cloudless) and part.l1c]
+    parts = [part for part in parts_of(mask) if isinstance(part, S2Cloudless | CloudProbability)]
     if not parts:
         return Joined(scenes, mask)
-    offered = _level_1c([item for part in parts for item in part.l1c or ()])
-    found = {
-        granule.id: companion
-        for scene in scenes
-        for granule in scene.granules
-        if (companion := _companion(granule, offered)) is not None
-    }
     box = shapely.box(*grid.extent.boundingbox.bbox)
-    missing = [
+    here = [
         granule
         for scene, own in zip(scenes, outlines, strict=True)
         for granule, outline in zip(scene.granules, own, strict=True)
-        if granule.id not in found and outline.intersects(box)
+        if outline.intersects(box)
     ]
-    if missing:
-        said = _missing(missing, scenes, offered)
-        if any(part.on_missing == "raise" for part in parts):
-            raise MaskError(
-                f"{parts[0]!r} needs Level-1C, and {said} Search Level-1C over the whole area and period of "
-                "the cube, leave these Items out, or say on_missing='skip_mask'."
-            )
-        warnings.warn(f"S2Cloudless throws nothing away where {said}", MaskWarning, stacklevel=4)
+    unmasked: dict[str, None] = {}
+    l1c = [part for part in parts if isinstance(part, S2Cloudless) and part.l1c]
+    if l1c:
+        offered = level_1c([item for part in l1c for item in part.l1c or ()])
+        scenes, missing = _with(scenes, here, partial(companion_of, offered=offered))
+        if missing:
+            _blind(l1c, without_l1c(missing, scenes, offered))
+        unmasked |= dict.fromkeys(missing)
+    for part in dict.fromkeys(part for part in parts if isinstance(part, CloudProbability)):
+        if part.folder is not None:
+            rasters = rasters_of(part.folder)
+            find = partial(raster_of, band=part.bands[0], rasters=rasters)
+            scenes, missing = _with(scenes, here, find)
+        elif isinstance(part.source, Layers):
+            missing = without_time(part.source, scenes, here, grid)
+        else:
+            continue
+        if missing:
+            where = part.folder or "the array"
+            _blind([part], f"{where} has nothing of {shorten(missing, 10)}.")
+        unmasked |= dict.fromkeys(missing)
     settled = replaced(mask, lambda part: part.settled() if isinstance(part, S2Cloudless) else part)
-    return Joined(_with(scenes, found), settled, tuple(granule.id for granule in missing))
+    return Joined(scenes, settled, tuple(unmasked))
 
 
-def _with(scenes: tuple[Scene, ...], found: Mapping[str, Granule]) -> tuple[Scene, ...]:
+def _blind(parts: Sequence[S2Cloudless | CloudProbability], why: str) -> None:
+    """Raise, or warn where all parts allow it, for something is missing."""
+    if any(part.on_missing == "raise" for part in parts):
+        raise MaskError(
+            f"{parts[0]!r} does not have all it looks at: {why} Look for it over the whole area and period "
+            "of the cube, leave these Items out, or say on_missing='skip_mask'."
+        )
+    warnings.warn(
+        f"{parts[0]!r} throws nothing away where it is blind: {why}", MaskWarning, stacklevel=outside()
+    )
+
+
+def _with(
+    scenes: tuple[Scene, ...], here: list[Granule], find: Callable[[Granule], Granule | None]
+) -> tuple[tuple[Scene, ...], list[str]]:
+    """Return the Scenes with companions that are found, and ids of granules on the grid without one."""
+    every = {granule.id: find(granule) for scene in scenes for granule in scene.granules}
+    found = {name: companion for name, companion in every.items() if companion is not None}
+    return _added(scenes, found), sorted({granule.id for granule in here} - set(found))
+
+
+def _added(scenes: tuple[Scene, ...], found: Mapping[str, Granule]) -> tuple[Scene, ...]:
     """Return the Scenes whose granules have their companions."""
 
     def one(granule: Granule) -> Granule:
@@ -143,72 +170,3 @@ def _with(scenes: tuple[Scene, ...], found: Mapping[str, Granule]) -> tuple[Scen
         return replace(granule, companion=new)
 
     return tuple(replace(scene, granules=tuple(map(one, scene.granules))) for scene in scenes)
-
-
-def _level_1c(items: list[Any]) -> dict[tuple[str, str], list[Granule]]:
-    """Return Level-1C Items as Granules, by platform and tile."""
-    records = as_dicts(items)
-    other = [str(record["id"]) for record in records if level_of(record) != "L1C"]
-    if other:
-        raise MaskError(f"S2Cloudless(l1c=...) was given Level-2A ({shorten(other, 2)}): {_WHY_NOT_L2A}")
-    offered = defaultdict(list)
-    lacking = []
-    for record in records:
-        granule = granule_of(record, MODEL_BANDS, layout_of(record))
-        if granule.missing:
-            lacking.append(f"{granule.id} lacks {', '.join(granule.missing)}")
-        offered[granule.platform, granule.tile].append(_prefixed(granule))
-    if lacking:
-        raise MaskError(f"S2Cloudless needs ten bands, and of its Level-1C Items {shorten(lacking)}.")
-    return dict(offered)
-
-
-def _prefixed(granule: Granule) -> Granule:
-    return replace(
-        granule,
-        sources={f"{L1C}:{band}": source for band, source in granule.sources.items()},
-        offsets={f"{L1C}:{band}": offset for band, offset in granule.offsets.items()},
-        scales={f"{L1C}:{band}": scale for band, scale in granule.scales.items()},
-        reasons={f"{L1C}:{band}": reason for band, reason in granule.reasons.items()},
-    )
-
-
-def _companion(granule: Granule, offered: Mapping[tuple[str, str], list[Granule]]) -> Granule | None:
-    """Return what was sensed at the same time: that which covers it, of its own baseline if there is one.
-
-    Of the halves of a split pass each gets its own.
-    """
-    same = [
-        other
-        for other in offered.get((granule.platform, granule.tile), ())
-        if abs(other.time - granule.time) < HALF_ORBIT and other.footprint.intersects(granule.footprint)
-    ]
-
-    def rank(other: Granule) -> tuple[bool, str, str]:
-        return other.baseline == granule.baseline, other.baseline, other.generated
-
-    best_first = sorted(sorted(same, key=lambda other: other.id), key=rank, reverse=True)
-    whole = (other for other in best_first if covered(granule.footprint, [other.footprint]))
-    largest = max(best_first, key=lambda other: _common(granule, other), default=None)
-    return next(whole, largest)
-
-
-def _common(granule: Granule, other: Granule) -> float:
-    return float(shapely.intersection(granule.footprint, other.footprint).area)
-
-
-def _missing(
-    granules: list[Granule], scenes: tuple[Scene, ...], offered: Mapping[tuple[str, str], list[Granule]]
-) -> str:
-    """Say which Items have none, and what there is instead."""
-    ids = {granule.id for granule in granules}
-    concerned = sum(any(granule.id in ids for granule in scene.granules) for scene in scenes)
-    every = [other for own in offered.values() for other in own]
-    tiles = sorted({other.tile for other in every})
-    wanted = sorted({granule.tile for granule in granules} - set(tiles))
-    times = sorted(other.time for other in every)
-    where = f"; none is of tile {shorten(wanted)}" if wanted else ""
-    return (
-        f"{concerned} of {len(scenes)} scenes have none: {shorten(sorted(ids), 10)}. The {len(every)} "
-        f"Level-1C Items are of tiles {shorten(tiles)}, {times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}{where}."
-    )

@@ -93,7 +93,8 @@ def as_html(plan: Plan) -> str:
 
 def _beside(granules: list[Granule]) -> str:
     """Say what was joined: ``"l1c of S2A_33TTN_20210612_0_L1C, ..."``."""
-    prefixes = sorted({band.partition(":")[0] for granule in granules for band in granule.sources})
+    bands = [band for granule in granules for band in granule.sources]
+    prefixes = sorted({band.partition(":")[0].partition("-")[0] for band in bands})
     return f"{', '.join(prefixes)} of {shorten((granule.id for granule in granules), 2)}"
 
 

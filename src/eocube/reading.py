@@ -197,6 +197,8 @@ def _mosaic(
     A granule is valid where all its reflectance bands have data. In rounds: the first granules of
     all Scenes at once, then the second ones where the first had nothing, and so on.
     """
+    if not bands:  # a mask that looks at no band
+        return np.zeros((len(groups), 0, *geobox.shape), dtype=np.uint8)
     coding = plan.coding_of(bands, plan.dtype)
     every = np.ones(geobox.shape, dtype=bool)
     left = list(keep) if keep is not None else [every] * len(groups)

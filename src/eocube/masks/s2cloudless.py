@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import MaskError, MissingExtraError
 from ..pixels import Pixels
 from .algebra import Mask
+from .blocks import Blocks, blocks_of
 from .disks import clouds
 from .trees import load_forest
 
@@ -103,7 +104,8 @@ class S2Cloudless(Mask):
     unit : {"pixels", "metres"}
         Of the two radii; pixels are those of ``resolution``.
     resolution : float
-        Pixel in metres on which the model runs, 10 to 160; the output's where that is coarser.
+        Pixel in metres on which the model runs, 10 to 160; the output's where that is coarser. Joined
+        with a finer mask it still runs on its own pixels, on the means of the finer ones.
     on_missing : {"raise", "skip_mask"}
         What is done about a scene without Level-1C: an error that lists them, or this mask throws
         nothing away there, with a warning, and the plan lists them.
@@ -129,10 +131,10 @@ class S2Cloudless(Mask):
     >>> S2Cloudless(threshold=0.5)
     S2Cloudless(threshold=0.5, average_over=4, dilation_size=2)
     >>> S2Cloudless(average_over=200, dilation_size=100, unit="metres").reach
-    300.0
+    360.0
     """
 
-    l1c: tuple[Any, ...] | None
+    l1c: tuple[Any, ...] | None = field(hash=False)
     threshold: float
     average_over: float | None
     dilation_size: float | None
@@ -175,8 +177,8 @@ class S2Cloudless(Mask):
 
     @property
     def reach(self) -> float:  # type: ignore[override]
-        """Metres: both radii."""
-        return self._smoothing.reach
+        """Metres: both radii, and a pixel: beside a finer mask, one may be cut by the window."""
+        return self._smoothing.reach + self.resolution
 
     def settled(self) -> S2Cloudless:
         """Return the mask without the Items, once a plan has joined them."""
@@ -186,28 +188,33 @@ class S2Cloudless(Mask):
         return copy
 
     def probability(self, px: Pixels) -> NDArray[np.float32]:
-        """Return the probability of cloud, 0 to 1, float32 (y, x); NaN where a band has no data.
+        """Return the probability of cloud, 0 to 1, float32 (y, x); NaN where a band has no data."""
+        blocks = blocks_of(px, self.resolution)
+        found = self._probability(px, blocks)
+        return found if blocks is None else np.asarray(blocks.spread(found))
 
-        Masks that look at the same pixels one after the other share it.
-        """
-        layers = [px[band] for band in self.bands]
-        of = getattr(_memo, "of", None)
-        if of is not None and of() is layers[0]:
-            found: NDArray[np.float32] = _memo.found
-            return found
+    def _probability(self, px: Pixels, blocks: Blocks | None) -> NDArray[np.float32]:
+        """Return it on the model's own pixels. Masks that look at the same window share it."""
+        first = px[self.bands[0]]
+        of, resolution, found = getattr(_memo, "last", (lambda: None, 0.0, first))
+        if of() is first and resolution == self.resolution:
+            return np.asarray(found)
+        layers = [px[band] if blocks is None else blocks.mean(px[band]) for band in self.bands]
         valid = np.logical_and.reduce([~np.isnan(layer) for layer in layers])
-        found = np.full(px.shape, np.nan, dtype=np.float32)
+        found = np.full(valid.shape, np.nan, dtype=np.float32)
         if valid.any():
             features = np.stack([layer[valid] for layer in layers])
             found[valid] = load_forest(model_path()).probability(features)
-        _memo.of, _memo.found = weakref.ref(layers[0]), found
+        _memo.last = weakref.ref(first), self.resolution, found
         return found
 
     def __call__(self, px: Pixels) -> NDArray[np.bool_]:
         """Return bool (y, x), True where there is cloud."""
-        found = self.probability(px)
-        bad = self._smoothing.clouds(found, px.resolution)
-        return bad | np.isnan(found) if self.on_missing == "raise" else bad
+        blocks = blocks_of(px, self.resolution)
+        found = self._probability(px, blocks)
+        bad = self._smoothing.clouds(found, px.resolution if blocks is None else self.resolution)
+        bad = bad | np.isnan(found) if self.on_missing == "raise" else bad
+        return bad if blocks is None else np.asarray(blocks.spread(bad))
 
     def __repr__(self) -> str:
         said = [f"l1c={len(self.l1c)} Items"] if self.l1c else []

@@ -100,7 +100,11 @@ def forest_of(text: str) -> Forest:
     thresholds = np.full((count, 256), np.inf)
     for row, found in zip(thresholds, own, strict=True):
         row[: len(found)] = found
-    packed = [_packed(tree, own) for tree in trees]
+    ranks = np.empty(len(every), dtype=np.int64)
+    for feature, found in enumerate(own):
+        ranks[splits == feature] = np.searchsorted(found, every[splits == feature])
+    edges = np.cumsum([len(tree["threshold"]) for tree in trees])[:-1]
+    packed = [_packed(tree, own) for tree, own in zip(trees, np.split(ranks, edges), strict=True)]
     starts = np.cumsum([0, *(len(nodes) for nodes, _ in packed)])
     nodes, values = (np.concatenate(column) for column in zip(*packed, strict=True))
     return Forest(thresholds, nodes, values, starts.astype(np.int64))
@@ -120,23 +124,24 @@ def _fields(part: str) -> dict[str, NDArray[Any]]:
 
 
 def _packed(
-    tree: dict[str, NDArray[Any]], thresholds: list[NDArray[np.float64]]
+    tree: dict[str, NDArray[Any]], ranks: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
     """Return nodes and values of a tree, level by level: siblings are neighbours."""
-    size = 2 * len(tree["leaf_value"]) - 1
-    nodes, values = np.zeros(size, dtype=np.uint32), np.zeros(size)
+    words = (tree["split_feature"] | ranks << 8).tolist()
+    lefts, rights = tree["left_child"].tolist(), tree["right_child"].tolist()
+    leaves = tree["leaf_value"].tolist()
+    size = 2 * len(leaves) - 1
+    nodes, values = [0] * size, [0.0] * size
     waiting, free = [(0, 0)], 1
     for split, place in waiting:  # grows while it is gone through
-        feature = int(tree["split_feature"][split])
-        rank = int(np.searchsorted(thresholds[feature], tree["threshold"][split]))
-        nodes[place] = feature | rank << 8 | free << 16
-        for child, own in ((tree["left_child"][split], free), (tree["right_child"][split], free + 1)):
+        nodes[place] = words[split] | free << 16
+        for child, own in ((lefts[split], free), (rights[split], free + 1)):
             if child >= 0:
-                waiting.append((int(child), own))
+                waiting.append((child, own))
             else:
-                nodes[own], values[own] = _LEAF << 8 | own << 16, tree["leaf_value"][-child - 1]
+                nodes[own], values[own] = _LEAF << 8 | own << 16, leaves[-child - 1]
         free += 2
-    return nodes, values
+    return np.array(nodes, dtype=np.uint32), np.array(values)
 
 
 def load_forest(path: Path) -> Forest:
