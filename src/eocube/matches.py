@@ -126,9 +126,7 @@ def raster_of(granule: Granule, *, band: str, rasters: tuple[Path, ...]) -> Gran
     if path is None:
         return None
     _check_bytes(path)
-    source = Source(
-        str(path), granule.id, "probability", nodata=255, dtype="uint8", resampling="nearest", overviews=False
-    )
+    source = Source(str(path), granule.id, "probability", nodata=255, dtype="uint8")
     return replace(
         granule, sources={band: source}, offsets={}, scales={}, reasons={}, companion=None
     )
