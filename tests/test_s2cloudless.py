@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import threading
 import warnings
 from dataclasses import replace
@@ -11,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 from affine import Affine
-from hypothesis import given
+from dask.base import tokenize
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from lightgbm import Booster
@@ -23,6 +25,7 @@ from s2cloudless.utils import MODEL_BANDS as ESA_BANDS
 import eocube as eo
 from eocube.errors import MaskError, MaskWarning, MissingExtraError
 from eocube.masks import blocks, nesting, s2cloudless, trees
+from eocube.masks.algebra import MaskLike, need
 from eocube.masks.disks import clouds, disk
 from eocube.masks.s2cloudless import MODEL_BANDS, model_path
 from eocube.pixels import Pixels
@@ -248,6 +251,29 @@ def test_blocks_do_not_depend_on_the_window(row, column, resolution):
     )
 
 
+@pytest.mark.parametrize(
+    "mask",
+    [
+        eo.S2Cloudless(),
+        eo.S2Cloudless(average_over=None, unit="metres", resolution=20, on_missing="skip_mask"),
+        eo.CloudProbability("cloud", 40),
+        eo.CloudProbability("snow", 60, average_over=40, unit="metres", on_missing="skip_mask"),
+        eo.SCLMask() | eo.S2Cloudless() & eo.CloudProbability("cloud", 40),
+    ],
+    ids=repr,
+)
+def test_the_contract_of_masks(mask):
+    assert isinstance(mask, MaskLike)
+    copy = pickle.loads(pickle.dumps(mask))
+    assert copy == mask
+    assert hash(copy) == hash(mask)
+    assert repr(copy) == repr(mask)
+    assert tokenize(copy) == tokenize(mask)
+    wants = need(mask)
+    assert wants.reach >= 0
+    assert set(wants.bands) <= set(BANDS)
+
+
 def test_a_nested_mask_is_found_and_replaced():
     inner = eo.S2Cloudless([object()])
     mask = (~(eo.SCLMask() & inner)).dilate(metres=60) | eo.SCLMask("snow")
@@ -334,6 +360,31 @@ def test_the_result_does_not_depend_on_chunks_or_cuts(small, small_items, l1c):
         part = eo.load(small_items, small.grid[17:63, 23:80], bands="red", mask=mask).compute().values
         np.testing.assert_array_equal(whole[:, :, 17:63, 23:80], part)
         assert 0 < np.isnan(whole).mean() < 1
+
+
+@settings(max_examples=4)
+@given(st.data())
+def test_any_window_in_any_chunks(small, small_items, l1c, data):
+    rows, columns = (int(size) for size in small.grid.shape)
+    top, left = data.draw(st.integers(0, rows - 20)), data.draw(st.integers(0, columns - 20))
+    window = np.s_[
+        top : data.draw(st.integers(top + 8, rows)), left : data.draw(st.integers(left + 8, columns))
+    ]
+    mask = (eo.S2Cloudless(l1c, average_over=2, dilation_size=1) & ~eo.SCLMask("water")).dilate(metres=30)
+    whole = _whole(small, small_items, mask)
+    chunk = data.draw(st.integers(16, 64))
+    part = eo.load(small_items, small.grid[window], bands="red", mask=mask, chunk=chunk).compute().values
+    np.testing.assert_array_equal(whole[..., *window], part)
+
+
+_wholes = {}
+
+
+def _whole(small, items, mask):
+    """The mosaic in one piece, made once."""
+    if small.path not in _wholes:
+        _wholes[small.path] = eo.load(items, small.grid, bands="red", mask=mask).compute().values
+    return _wholes[small.path]
 
 
 def test_a_mosaic_in_another_crs(small, small_items, l1c):
@@ -437,6 +488,66 @@ def test_a_composite_by_it_is_one_task_per_chunk(small, small_items, l1c):
     cube = eo.load(small_items, small.grid, bands=["red", "nir"], mask=eo.S2Cloudless(l1c), chunk=48)
     best = eo.composite(cube, eo.Median())
     assert np.isfinite(best.compute()).any()
+
+
+def test_files_are_signed_as_their_own_catalog_says(small, small_items):
+    payer = replace(eo.EARTH_SEARCH_L1C, url=str(small.l1c()), collection="", signer="s3:requester-pays")
+    mask = eo.S2Cloudless(eo.search(payer, small.bbox, "2021/2022"))
+    plan = eo.plan(small_items, small.grid, bands="red", mask=mask)
+    signers = {
+        band: source.signer
+        for scene in plan.scenes
+        for granule in scene.granules
+        for band, source in granule.every_source.items()
+    }
+    assert signers["red"] == ""
+    assert signers["l1c:blue"] == "s3:requester-pays"
+
+
+def test_a_baseline_that_nobody_says_is_warned_of(small, small_items, l1c):
+    unsaid = [item.to_dict() for item in l1c]
+    for record in unsaid:
+        for key in ("s2:processing_baseline", "s2:product_uri", "s2:datastrip_id"):
+            del record["properties"][key]
+        for asset in record["assets"].values():
+            del asset["raster:bands"]
+    with pytest.warns(eo.errors.EocubeWarning, match=r"say neither a processing baseline .*_L1C"):
+        eo.plan(small_items, small.grid, bands="red", mask=eo.S2Cloudless(unsaid), verify_offset=False)
+
+
+def test_a_file_that_cannot_be_read_is_named_or_skipped(small, small_items, tmp_path):
+    folder = tmp_path / "l1c"
+    shutil.copytree(small.l1c(), folder)
+    broken = next(
+        path for path in sorted(folder.rglob("B10.jp2")) if "33TTN" in str(path) and "20210624" in str(path)
+    )
+    broken.write_bytes(b"no picture")
+    mask = eo.S2Cloudless(eo.search(folder))
+    with pytest.raises(eo.ReadError, match=rf"asset 'cirrus' of Item '{broken.parent.name}'"):
+        eo.load(small_items, small.grid, bands="red", mask=mask).compute()
+    cube = eo.load(small_items, small.grid, bands="red", mask=mask, on_error="skip")
+    with pytest.warns(eo.errors.LossWarning, match=broken.parent.name):
+        found = cube.compute()
+    assert {loss.asset for loss in eo.lost(found)} == {"cirrus"}
+    whole = eo.load(
+        small_items, small.grid, bands="red", mask=eo.S2Cloudless(eo.search(small.l1c()))
+    ).compute()
+    days = [str(day)[:10] == "2021-06-24" for day in cube.time.values]
+    for same, a, b in zip(days, found.values, whole.values, strict=True):
+        assert np.array_equal(a, b, equal_nan=True) is not same
+
+
+def test_bright_level_1c_where_both_offsets_meet():
+    """There a code may need more than 16 bits."""
+    from eocube.codes import Coding
+    from eocube.reading import _wide_enough
+
+    class Old:
+        every_offset = {"l1c:blue": 0.0}
+
+    numbers = np.full((1, 1, 2, 2), 65_000, np.uint16)
+    wide = _wide_enough(numbers, [Old()], ("l1c:blue",), Coding((1000,), (10_000.0,), "float32"))
+    assert wide.dtype == np.int32
 
 
 # --- the real thing

@@ -17,7 +17,7 @@ import shapely
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
-from .checks import outside
+from .checks import outside, warn_of_guesses
 from .errors import MaskError, MaskWarning, shorten
 from .facts import level_of
 from .granules import Granule
@@ -113,6 +113,7 @@ def joined(scenes: tuple[Scene, ...], outlines: Outlines, mask: Any, grid: GeoBo
         scenes, missing = _with(scenes, here, partial(companion_of, offered=offered))
         if missing:
             _blind(l1c, without_l1c(missing, scenes, offered))
+        warn_of_guesses(replace(scene, granules=_companions(scene)) for scene in scenes)
         unmasked |= dict.fromkeys(missing)
     for part in dict.fromkeys(part for part in parts if isinstance(part, CloudProbability)):
         if part.folder is not None:
@@ -150,6 +151,10 @@ def _with(
     every = {granule.id: find(granule) for scene in scenes for granule in scene.granules}
     found = {name: companion for name, companion in every.items() if companion is not None}
     return _added(scenes, found), sorted({granule.id for granule in here} - set(found))
+
+
+def _companions(scene: Scene) -> tuple[Granule, ...]:
+    return tuple(granule.companion for granule in scene.granules if granule.companion is not None)
 
 
 def _added(scenes: tuple[Scene, ...], found: Mapping[str, Granule]) -> tuple[Scene, ...]:
