@@ -201,13 +201,14 @@ def scene_table(made: np.ndarray, rounds: int, threads: int) -> str:
     "--frames", "path", type=click.Path(path_type=Path), help="Real reflectance: .npy (frame, y, x, 13)."
 )
 @click.option("--side", default=1830, help="Pixels along the scene.")
-@click.option("--rounds", default=3)
+@click.option("--rounds", default=5, help="Of the trees alone.")
+@click.option("--scenes", default=2, help="Rounds of the whole scene.")
 @click.option("--threads", default=2)
 @click.option("--docs", type=click.Path(path_type=Path), help="Page whose tables are replaced.")
-def main(path: Path | None, side: int, rounds: int, threads: int, docs: Path | None) -> None:
+def main(path: Path | None, side: int, rounds: int, scenes: int, threads: int, docs: Path | None) -> None:
     """Compare runtimes of the trees, and the package with eocube on a full scene."""
     spectra = frames(path)[: side * side]
-    text = f"{trees_table(spectra, rounds)}\n\n{scene_table(scene(spectra, side), rounds, threads)}"
+    text = f"{trees_table(spectra, rounds)}\n\n{scene_table(scene(spectra, side), scenes, threads)}"
     click.echo(text)
     if docs is not None:
         new = f"{BEGIN}\n\n{text}\n\n{END}"

@@ -250,3 +250,23 @@ def test_other_parameters():
         eo.CloudProbability("cloud", average_over=-2)
     with pytest.raises(MaskError, match="not a pixel size"):
         eo.CloudProbability("cloud", resolution=0)
+
+
+@pytest.mark.real
+def test_real_probabilities_of_sen2cor(real):
+    """Equal to plain numpy on the grid of one tile; the catalog calls the asset otherwise."""
+    folder = real / "l2a_33T_2023-08"
+    assets = {**eo.EARTH_SEARCH.assets, "cloud": "cloud_probability"}
+    catalog = eo.Catalog("mine", str(folder), assets=assets, offsets="boa_flag")
+    items = [item for item in eo.search(catalog) if "33TWL" in item.id]
+    grid = eo.grid_for(items)
+    cube = eo.load(items, grid, bands="red", mask=eo.CloudProbability("cloud", 40), verify_offset=False).compute()
+    bare = eo.load(items, grid, bands="red", verify_offset=False).compute()
+    assert len(cube.time) == len(items) == 5
+    for step, item in enumerate(sorted(items, key=lambda item: item.datetime)):
+        with rasterio.open(folder / item.id / "MSK_CLDPRB_20m.tif") as file:
+            assert (file.width, file.height) == (grid.shape[1], grid.shape[0])
+            cloud = file.read(1) > 40
+        seen = np.isfinite(bare.values[step, 0])
+        np.testing.assert_array_equal(np.isnan(cube.values[step, 0])[seen], cloud[seen])
+        assert cloud[seen].any() or item.properties["eo:cloud_cover"] < 1

@@ -292,6 +292,8 @@ def plan(
         If pixels contradict what Items say of the offset; the pixels are believed.
     OffsetUncheckedWarning
         If an overview could not be read; the Item is believed.
+    MaskWarning
+        If a mask that may is blind somewhere: it throws nothing away there.
 
     Raises
     ------

@@ -20,6 +20,9 @@ from .s2cloudless import Smoothing, smoothing_of
 ASSETS = ("cloud", "snow")
 """Sen2Cor's probabilities, whole numbers from 0 to 100 (Earth Search Collection 1, CDSE)."""
 
+_MOST = 127
+"""Above it, values are of another scale. Lossy copies overshoot 100 a little: 106 in real ones."""
+
 
 @dataclass(frozen=True, init=False, repr=False)
 class CloudProbability(Mask):
@@ -127,7 +130,7 @@ class CloudProbability(Mask):
         if isinstance(self.source, Layers):
             return self.source.at(px.time, px.geobox)
         found: NDArray[np.float32] = px[self.bands[0]]
-        if (most := np.nanmax(found, initial=0)) > 100:
+        if (most := np.nanmax(found, initial=0)) > _MOST:
             raise MaskError(f"{self!r}: {px.scene} has values up to {most:g}; they go from 0 to 100.")
         return found
 
