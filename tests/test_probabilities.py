@@ -260,7 +260,9 @@ def test_real_probabilities_of_sen2cor(real):
     catalog = eo.Catalog("mine", str(folder), assets=assets, offsets="boa_flag")
     items = [item for item in eo.search(catalog) if "33TWL" in item.id]
     grid = eo.grid_for(items)
-    cube = eo.load(items, grid, bands="red", mask=eo.CloudProbability("cloud", 40), verify_offset=False).compute()
+    cube = eo.load(
+        items, grid, bands="red", mask=eo.CloudProbability("cloud", 40), verify_offset=False
+    ).compute()
     bare = eo.load(items, grid, bands="red", verify_offset=False).compute()
     assert len(cube.time) == len(items) == 5
     for step, item in enumerate(sorted(items, key=lambda item: item.datetime)):

@@ -89,9 +89,7 @@ def _common(granule: Granule, other: Granule) -> float:
     return float(shapely.intersection(granule.footprint, other.footprint).area)
 
 
-def without_l1c(
-    missing: list[str], scenes: tuple[Scene, ...], offered: Offered
-) -> str:
+def without_l1c(missing: list[str], scenes: tuple[Scene, ...], offered: Offered) -> str:
     """Say which Items have none, and what there is instead."""
     ids = set(missing)
     granules = [granule for scene in scenes for granule in scene.granules if granule.id in ids]
@@ -127,9 +125,7 @@ def raster_of(granule: Granule, *, band: str, rasters: tuple[Path, ...]) -> Gran
         return None
     _check_bytes(path)
     source = Source(str(path), granule.id, "probability", nodata=255, dtype="uint8")
-    return replace(
-        granule, sources={band: source}, offsets={}, scales={}, reasons={}, companion=None
-    )
+    return replace(granule, sources={band: source}, offsets={}, scales={}, reasons={}, companion=None)
 
 
 def _is_of(name: str, granule: Granule) -> bool:
@@ -152,9 +148,7 @@ def _check_bytes(path: Path) -> None:
         )
 
 
-def without_time(
-    layers: Layers, scenes: tuple[Scene, ...], here: list[Granule], grid: GeoBox
-) -> list[str]:
+def without_time(layers: Layers, scenes: tuple[Scene, ...], here: list[Granule], grid: GeoBox) -> list[str]:
     """Return ids of granules on the grid of whose pass an array has no time.
 
     Raises

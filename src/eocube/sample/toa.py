@@ -86,5 +86,3 @@ def render_toa(granule: Granule, seed: int, size: int, landscape: str) -> dict[s
         name: _numbers(granule, tile, seed, name, layer, invalid[name])
         for name, layer in zip(L1C_BANDS, veiled, strict=True)
     }
-
-
