@@ -13,8 +13,8 @@ ROOT = Path(eocube.__file__).parent
 FLOORS = {
     0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses"},
     1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "facts", "filters", "shapes", "areas", "grids",
-        "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments"},
-    2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
+        "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "layers"},
+    2: {"items", "granules", "scenes", "companions", "matches", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
         "queries", "choices", "indexes"},
     3: {"reading", "planes", "zonals", "audits"},
     4: {"lazy", "ledgers", "cubes", "composites", "series", "writers"},

@@ -19,6 +19,7 @@ _WHERE = {
     "PLANETARY_COMPUTER": "catalogs",
     "BandError": "errors",
     "Catalog": "catalogs",
+    "CloudProbability": "masks",
     "Count": "reducers",
     "EocubeError": "errors",
     "InputError": "errors",
@@ -32,6 +33,7 @@ _WHERE = {
     "Pixels": "pixels",
     "Plan": "plans",
     "ReadError": "errors",
+    "S2Cloudless": "masks",
     "SCLMask": "masks",
     "area": "areas",
     "audit": "audits",
@@ -60,6 +62,7 @@ __all__ = [
     "PLANETARY_COMPUTER",
     "BandError",
     "Catalog",
+    "CloudProbability",
     "Count",
     "EocubeError",
     "InputError",
@@ -73,6 +76,7 @@ __all__ = [
     "Pixels",
     "Plan",
     "ReadError",
+    "S2Cloudless",
     "SCLMask",
     "area",
     "audit",
@@ -115,7 +119,7 @@ if TYPE_CHECKING:
     from .indexes import LocalIndex
     from .indices import ndvi
     from .ledgers import lost
-    from .masks import SCLMask, mask
+    from .masks import CloudProbability, S2Cloudless, SCLMask, mask
     from .pixels import Pixels
     from .plans import Plan, plan
     from .queries import search, search_tiles

@@ -270,7 +270,7 @@ def warn_of_guesses(scenes: Iterable[Scene]) -> None:
             "are taken as before baseline 04.00 (offset 0); if they are newer, reflectance is 0.1 too high. "
             "Add 's2:processing_baseline' to their properties, or say the rule by Catalog(..., offsets=...).",
             EocubeWarning,
-            stacklevel=_outside(),
+            stacklevel=outside(),
         )
 
 
@@ -287,7 +287,7 @@ def _warn(
             f"{len(wrong)} of {len(found)} Items that were looked at have another offset than they say; "
             f"the pixels are believed: {shorten(wrong, 10)}.",
             OffsetWarning,
-            stacklevel=_outside(),
+            stacklevel=outside(),
         )
     unread = [f"{name}: {result}" for name, result in found.items() if isinstance(result, str)]
     if unread:
@@ -295,11 +295,11 @@ def _warn(
             f"The offset of {len(unread)} Items could not be checked, what they say is believed: "
             f"{shorten(unread, 3)}",
             OffsetUncheckedWarning,
-            stacklevel=_outside(),
+            stacklevel=outside(),
         )
 
 
-def _outside() -> int:
+def outside() -> int:
     """Return how far up the first caller outside of eocube is, as ``warnings.warn`` counts."""
     level, frame = 1, inspect.currentframe()
     while frame is not None and (frame := frame.f_back) is not None:

@@ -87,7 +87,7 @@ def cost_of(plan: Plan) -> Cost:
             if not outline.intersects(box):
                 continue
             area = shapely.intersection(outline, box).area * metre**2
-            for band, source in granule.sources.items():
+            for band, source in granule.every_source.items():
                 files += 1
                 native = source.grid.affine.a if source.grid is not None else BANDS[band].resolution
                 step = max(native, pixel * metre) if source.overviews else native
@@ -162,7 +162,7 @@ def _window_bytes(plan: Plan, pixels: int) -> float:
     pixel = abs(plan.grid.affine.a * plan.grid.affine.e)
     finest = 1.0
     for granule in (granule for own in plan.used for granule in own):
-        for source in granule.sources.values():
+        for source in granule.every_source.values():
             if source.grid is not None and not source.overviews:
                 finest = max(finest, pixel * _metres(plan) ** 2 / source.grid.affine.a**2)
     return min(pixels * finest, float(WINDOW))

@@ -149,6 +149,8 @@ def _attributes(made: Plan) -> dict[str, Any]:
         found["left_out"] = list(made.twins)
     if made.skipped:
         found["skipped"] = list(made.skipped)
+    if made.unmasked:
+        found["unmasked"] = list(made.unmasked)
     if made.on_error == "skip":
         found |= {"on_error": "skip", ATTRIBUTE: token_of(made)}
     return found

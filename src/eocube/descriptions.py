@@ -9,6 +9,7 @@ from .costs import task_bytes
 from .errors import shorten
 
 if TYPE_CHECKING:
+    from .granules import Granule
     from .plans import Plan
 
 
@@ -46,6 +47,11 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
         found.append(("offset", f"by the pixels, not as the Items say: {shorten(corrected, 3)}"))
     if plan.dropped:
         found.append(("left out", f"twins: {shorten(map(str, plan.dropped), 3)}"))
+    beside = [g.companion for own in plan.used for g in own if g.companion is not None]
+    if beside:
+        found.append(("beside", f"{len(beside)} Items have what the mask looks at: {_beside(beside)}"))
+    if plan.unmasked:
+        found.append(("unmasked", f"for want of what the mask looks at: {shorten(plan.unmasked, 3)}"))
     if plan.skipped:
         found.append(("skipped", f"missing assets: {shorten(plan.skipped, 3)}"))
     if plan.on_error == "skip":
@@ -85,13 +91,20 @@ def as_html(plan: Plan) -> str:
     )
 
 
+def _beside(granules: list[Granule]) -> str:
+    """Say what was joined: ``"l1c of S2A_33TTN_20210612_0_L1C, ..."``."""
+    bands = [band for granule in granules for band in granule.sources]
+    prefixes = sorted({band.partition(":")[0].partition("-")[0] for band in bands})
+    return f"{', '.join(prefixes)} of {shorten((granule.id for granule in granules), 2)}"
+
+
 def _loader(plan: Plan) -> str:
     """Name the loader; one that leaves some files to another says which."""
     describe = getattr(plan.loader, "describe", None)
     if describe is None:
         return repr(plan.loader)
     granules = [granule for own in plan.used for granule in own]
-    return str(describe([source for granule in granules for source in granule.sources.values()]))
+    return str(describe([source for granule in granules for source in granule.every_source.values()]))
 
 
 def _size(count: float) -> str:

@@ -123,6 +123,10 @@ class LossWarning(EocubeWarning):
     """A file could not be read, and it was asked to go on without it."""
 
 
+class MaskWarning(EocubeWarning):
+    """A part of a mask throws nothing away somewhere, for want of what it looks at; that was asked for."""
+
+
 class OffsetWarning(EocubeWarning):
     """The pixels of Items contradict what their metadata say of the offset; the pixels win."""
 

@@ -54,6 +54,9 @@ class Granule:
         Where it was found; the catalog only if several were searched.
     reasons : mapping of str to str
         Where the offset of each band was read from: ``"raster:bands of the Item"``.
+    companion : Granule, optional
+        What masks look at beside it, for instance the same tile and pass at Level-1C; its bands by
+        names with a prefix, ``"l1c:blue"``.
     """
 
     id: str
@@ -73,6 +76,22 @@ class Granule:
     collection: str = ""
     catalog: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict, repr=False)
+    companion: Granule | None = field(default=None, repr=False)
+
+    @cached_property
+    def every_source(self) -> Mapping[str, Source]:
+        """Its files and its companion's."""
+        return self.sources if self.companion is None else {**self.sources, **self.companion.sources}
+
+    @cached_property
+    def every_offset(self) -> Mapping[str, float]:
+        """Its offsets and its companion's."""
+        return self.offsets if self.companion is None else {**self.offsets, **self.companion.offsets}
+
+    @cached_property
+    def every_scale(self) -> Mapping[str, float]:
+        """Its scales and its companion's."""
+        return self.scales if self.companion is None else {**self.scales, **self.companion.scales}
 
     @cached_property
     def grid(self) -> GeoBox | None:

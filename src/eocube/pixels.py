@@ -47,7 +47,7 @@ class Pixels:
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return one band by its common or ESA's name."""
-        common = band_name(name)
+        common = name if name in self.bands else band_name(name)
         if common not in self.bands:
             raise BandError(
                 f"The mask asked for band {name!r}, but declares only {', '.join(self.bands)}: "
@@ -68,9 +68,14 @@ class Pixels:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Bool (y, x): True where every band has data."""
+        """Bool (y, x): True where every band has data.
+
+        What a mask looks at beside the Scene (``"l1c:blue"``) counts only if there is nothing else: it
+        may be missing.
+        """
         found = np.ones(self.shape, dtype=bool)
-        for name, values in self.bands.items():
+        own = {name: values for name, values in self.bands.items() if ":" not in name}
+        for name, values in (own or self.bands).items():
             has_data = ~np.isnan(values) if values.dtype.kind == "f" else values != BANDS[name].nodata
             found &= has_data
         return found

@@ -23,6 +23,7 @@ from shapely.geometry.base import BaseGeometry
 from .areas import LONLAT, lonlat
 from .checks import Verify, check_verify, verified, warn_of_guesses
 from .codes import Coding
+from .companions import check_levels, joined
 from .costs import Cost, as_bytes, cost_of, fitting_chunk, task_bytes
 from .descriptions import as_html, as_text
 from .errors import (
@@ -85,6 +86,9 @@ class Plan:
         Items left out because they lack an asset, when that was asked for.
     on_error : {"raise", "skip"}
         What is done about a file that cannot be read.
+    unmasked : tuple of str
+        Items in which a part of the mask throws nothing away, for want of what it looks at, when that
+        was asked for.
     """
 
     scenes: tuple[Scene, ...] = field(repr=False)
@@ -102,6 +106,7 @@ class Plan:
     dropped: DroppedTable = NOTHING_DROPPED
     skipped: tuple[str, ...] = ()
     on_error: Literal["raise", "skip"] = "raise"
+    unmasked: tuple[str, ...] = ()
 
     @property
     def twins(self) -> tuple[str, ...]:
@@ -154,7 +159,7 @@ class Plan:
         found: dict[str, int] = {}
         for scene in self.scenes:
             for granule in scene.granules:
-                for band, offset in granule.offsets.items():
+                for band, offset in granule.every_offset.items():
                     found[band] = max(found.get(band, 0), -round(offset))
         return found
 
@@ -163,7 +168,7 @@ class Plan:
         found: dict[str, float] = {}
         for scene in self.scenes:
             for granule in scene.granules:
-                for band, scale in granule.scales.items():
+                for band, scale in granule.every_scale.items():
                     if found.setdefault(band, round(1 / scale, 6)) != round(1 / scale, 6):
                         raise ItemsError(
                             f"Item {granule.id!r} says another scale of {band} ({scale:g}) than those before "
@@ -214,7 +219,10 @@ class Plan:
         return (
             type(self).__name__,
             [(scene.id, len(scene.granules)) for scene in self.scenes],
-            [(g.id, sorted(s.href for s in g.sources.values()), sorted(g.offsets.items())) for g in granules],
+            [
+                (g.id, sorted(s.href for s in g.every_source.values()), sorted(g.every_offset.items()))
+                for g in granules
+            ],
             (str(self.grid.crs), tuple(self.grid.affine), tuple(self.grid.shape)),
             (self.bands, self.chunk, self.chunk_reduced, self.dtype, self.resampling, self.skipped),
             self.on_error,
@@ -284,6 +292,8 @@ def plan(
         If pixels contradict what Items say of the offset; the pixels are believed.
     OffsetUncheckedWarning
         If an overview could not be read; the Item is believed.
+    MaskWarning
+        If a mask that may is blind somewhere: it throws nothing away there.
 
     Raises
     ------
@@ -312,12 +322,14 @@ def plan(
     check_verify(verify_offset)
     limit = as_bytes(memory)
     reader = loader_named(loader)
+    check_levels(wanted, items)
     table = _scene_table(items, names, wanted, grid, on_missing == "skip")
     scenes, outlines = _over(table, grid)
+    found = joined(scenes, outlines, wanted, grid)
     size = _chunk(chunk, grid)
     made = Plan(
-        scenes, grid, names, wanted, size or 1024, size or 1024, dtype, resampling, reader, limit,
-        _mask_crs(grid, table), outlines, table.dropped, table.skipped, on_error,
+        found.scenes, grid, names, found.mask, size or 1024, size or 1024, dtype, resampling, reader, limit,
+        _mask_crs(grid, table), outlines, table.dropped, table.skipped, on_error, found.unmasked,
     )  # fmt: skip
     sized = _sized(made, fixed=size is not None)
     sized.coding  # noqa: B018  (scales that do not fit together are refused here)
@@ -331,7 +343,7 @@ def _scene_table(
 ) -> SceneTable:
     middle = Geometry(grid.extent.geom.centroid, grid.crs)
     longitude = float(lonlat(middle).centroid.x)
-    extra = () if mask is None else tuple(b for b in need(mask).bands if b not in bands)
+    extra = () if mask is None else tuple(b for b in need(mask).bands if b not in bands and ":" not in b)
     try:
         return scenes_of(items, bands + extra, longitude=longitude, skip_missing=skip)
     except MissingAssetError as error:

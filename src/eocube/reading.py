@@ -197,6 +197,8 @@ def _mosaic(
     A granule is valid where all its reflectance bands have data. In rounds: the first granules of
     all Scenes at once, then the second ones where the first had nothing, and so on.
     """
+    if not bands:  # a mask that looks at no band
+        return np.zeros((len(groups), 0, *geobox.shape), dtype=np.uint8)
     coding = plan.coding_of(bands, plan.dtype)
     every = np.ones(geobox.shape, dtype=bool)
     left = list(keep) if keep is not None else [every] * len(groups)
@@ -230,9 +232,10 @@ def _load(
     sources, looks, nothing = [], [], np.zeros(geobox.shape, dtype=bool)
     for granule, wants in zip(granules, wanted, strict=True):
         for band in bands:
-            source = _NOTHING if granule is None else granule.sources[band]
-            sources.append(_resampled(source, plan.resampling))
-            looks.append(nothing if granule is None else wants)
+            source = None if granule is None else granule.every_source.get(band)
+            absent = replace(_NOTHING, nodata=BANDS[band].nodata)
+            sources.append(absent if source is None else _resampled(source, plan.resampling))
+            looks.append(nothing if source is None else wants)
     numbers = lost.load(plan.loader, granules, sources, geobox, looks)
     return numbers.reshape(len(granules), len(bands), *geobox.shape)
 
@@ -245,8 +248,8 @@ def _wide_enough(
         return numbers
     for own, granule in zip(numbers, granules, strict=True):
         for layer, band, bias in zip(own, bands, coding.biases, strict=True):
-            shift = 0 if granule is None else round(granule.offsets.get(band, 0.0)) + bias
-            if band in BANDS and BANDS[band].kind == "reflectance" and shift and layer.max() > 65535 - shift:
+            shift = 0 if granule is None else round(granule.every_offset.get(band, 0.0)) + bias
+            if BANDS[band].kind == "reflectance" and shift and layer.max() > 65535 - shift:
                 return numbers.astype(np.int32)
     return numbers
 
@@ -261,8 +264,10 @@ def _coded(
     numbers: NDArray[Any], granule: Granule, bands: tuple[str, ...], coding: Coding, wanted: Bools
 ) -> Bools:
     """Turn digital numbers (band, y, x) into codes in place; return where they are valid."""
-    kinds = [BANDS[band].kind == "reflectance" for band in bands]
-    deciding = kinds if any(kinds) else [True] * len(bands)
+    # What a mask looks at beside the Item may be missing; then the others decide.
+    present = [band in granule.every_source for band in bands]
+    kinds = [own and BANDS[band].kind == "reflectance" for band, own in zip(bands, present, strict=True)]
+    deciding = kinds if any(kinds) else present
     valid = wanted.copy()
     for layer, band, decides in zip(numbers, bands, deciding, strict=True):
         if decides:
@@ -271,10 +276,10 @@ def _coded(
         layer, nodata = numbers[index], BANDS[band].nodata
         if nodata:
             layer[layer == nodata] = np.array(-1).astype(layer.dtype)  # + 1 makes it 0
-        shift = round(granule.offsets.get(band, 0.0)) + coding.biases[index]
+        shift = round(granule.every_offset.get(band, 0.0)) + coding.biases[index]
         if shift:
             np.add(layer, np.asarray(shift).astype(layer.dtype), out=layer)
-        np.multiply(layer, valid, out=layer)
+        np.multiply(layer, valid & present[index], out=layer)
     return valid
 
 

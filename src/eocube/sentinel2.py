@@ -53,8 +53,18 @@ class Band:
     nodata: int = 0
 
 
-BANDS: dict[str, Band] = {
-    band.name: band
+class _Bands(dict[str, Band]):
+    """Bands by name; one with a prefix (``"l1c:blue"``: a mask's own, beside the cube's) is the same band."""
+
+    def __missing__(self, name: str) -> Band:
+        prefix, colon, common = name.partition(":")
+        if not (prefix and colon and dict.__contains__(self, common)):
+            raise KeyError(name)
+        return self[common]
+
+
+BANDS: dict[str, Band] = _Bands(
+    (band.name, band)
     for band in (
         Band("coastal", "B01", 60, 443),
         Band("blue", "B02", 10, 490),
@@ -75,7 +85,7 @@ BANDS: dict[str, Band] = {
         Band("cloud", "CLD", 20, kind="number", nodata=255),
         Band("snow", "SNW", 20, kind="number", nodata=255),
     )
-}
+)
 """Every band eocube knows, by common name, in ESA's order."""
 
 _BY_ANY_NAME = {

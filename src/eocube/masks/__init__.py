@@ -1,6 +1,8 @@
 """Masks: what is thrown away. Plug-ins that are joined like sets."""
 
 from .algebra import Mask, Need, apply, as_mask, mask
+from .probabilities import CloudProbability
+from .s2cloudless import S2Cloudless
 from .scl import SCLMask
 
-__all__ = ["Mask", "Need", "SCLMask", "apply", "as_mask", "mask"]
+__all__ = ["CloudProbability", "Mask", "Need", "S2Cloudless", "SCLMask", "apply", "as_mask", "mask"]

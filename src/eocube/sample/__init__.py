@@ -4,7 +4,8 @@ Two small tiles on both sides of the border of the UTM zones 32 and 33 see one l
 woods, a river, a lake and a town through a year of weather. The sun casts the clouds' shadows
 where they belong, and the archive has the traps of the real ones: the offset of baseline 04.00
 (applied, not applied, and metadata that say the wrong thing), a reprocessed duplicate, a split
-pass, ragged swath edges and, when asked for, the faults of the scene classification.
+pass, ragged swath edges and, when asked for, the faults of the scene classification. Level-1C of the same
+ground and sky, band 10 among it, is written when asked for, by :meth:`World.l1c`.
 
 Examples
 --------

@@ -92,6 +92,24 @@ class World:
         """Ids of all Items in order of time."""
         return tuple(self.granules)
 
+    def l1c(self) -> Path:
+        """Write Level-1C of every Item, the first time, and return the folder of those Items.
+
+        Of the same ground, sky, noise and edges, at the top of the atmosphere: 13 bands as JPEG 2000,
+        named as in Earth Search's ``sentinel-2-l1c``. The Items of a world do not list it.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from eocube import sample
+        >>> world = sample.write(tempfile.mkdtemp(), size=60, dates=1)
+        >>> sorted(path.name for path in world.l1c().iterdir())[0]
+        'S2A_32TQT_20210612_0_L1C'
+        """
+        from .level1c import write_level1c
+
+        return write_level1c(self)
+
     def items(self) -> list[pystac.Item]:
         """Return all Items, read from disk, with absolute hrefs."""
         found = []
