@@ -31,6 +31,7 @@ _WHERE = {
     "Percentile": "reducers",
     "Pixels": "pixels",
     "Plan": "plans",
+    "ProjectedShadow": "masks",
     "ReadError": "errors",
     "SCLMask": "masks",
     "area": "areas",
@@ -72,6 +73,7 @@ __all__ = [
     "Percentile",
     "Pixels",
     "Plan",
+    "ProjectedShadow",
     "ReadError",
     "SCLMask",
     "area",
@@ -115,7 +117,7 @@ if TYPE_CHECKING:
     from .indexes import LocalIndex
     from .indices import ndvi
     from .ledgers import lost
-    from .masks import SCLMask, mask
+    from .masks import ProjectedShadow, SCLMask, mask
     from .pixels import Pixels
     from .plans import Plan, plan
     from .queries import search, search_tiles

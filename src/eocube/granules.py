@@ -21,6 +21,7 @@ from .loaders.base import Source
 from .sentinel2 import BANDS, BOA_ADD_OFFSET, OFFSET_BASELINE, QUANTIFICATION
 from .shapes import footprint_of
 from .signing import unsigned
+from .suns import Angles, Sun
 from .trust import SIDE, TRUSTED, check_href, check_id, origin_of
 
 
@@ -54,6 +55,8 @@ class Granule:
         Where it was found; the catalog only if several were searched.
     reasons : mapping of str to str
         Where the offset of each band was read from: ``"raster:bands of the Item"``.
+    angles : Angles, optional
+        The sun place by place, where a mask asked for it.
     """
 
     id: str
@@ -73,6 +76,12 @@ class Granule:
     collection: str = ""
     catalog: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict, repr=False)
+    angles: Angles | None = field(default=None, repr=False)
+
+    @property
+    def sun(self) -> Sun:
+        """Where the sun stood."""
+        return Sun(self.sun_azimuth, self.sun_elevation, self.angles)
 
     @cached_property
     def grid(self) -> GeoBox | None:

@@ -2,5 +2,6 @@
 
 from .algebra import Mask, Need, apply, as_mask, mask
 from .scl import SCLMask
+from .shadows import ProjectedShadow
 
-__all__ = ["Mask", "Need", "SCLMask", "apply", "as_mask", "mask"]
+__all__ = ["Mask", "Need", "ProjectedShadow", "SCLMask", "apply", "as_mask", "mask"]

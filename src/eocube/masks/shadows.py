@@ -1,0 +1,265 @@
+"""Shadows: where the sun casts them of the clouds that another mask finds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import MaskError, did_you_mean
+from ..pixels import Pixels
+from ..sentinel2 import SCL_CLASSES
+from ..suns import Patch, patches
+from .algebra import Mask, apply, as_mask, reach_for
+from .heights import AROUND, Blocks, block_side, fitting
+from .rays import Bools, dilated, eroded, ray, seen_along
+
+Preset = Literal["default", "dark", "gee", "cordmaur"]
+_EVERY = (0.0, math.inf)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of a way to find shadows; lengths in metres.
+
+    Attributes
+    ----------
+    dark : float or None
+        Reflectance of B8 below which ground is dark.
+    contrast : float or None
+        Share of the brightness of the ground around below which it is dark, where the clouds' outlines
+        fit.
+    heights : (float, float)
+        Of clouds above ground.
+    distance : float
+        From a cloud, at most.
+    water : bool
+        Whether what SCL calls water can be in shadow.
+    erode, grow : float
+        What is done to the result: first the one, then the other.
+    clouds : bool
+        Whether the clouds belong to the result.
+    """
+
+    dark: float | None
+    contrast: float | None
+    heights: tuple[float, float]
+    distance: float
+    water: bool
+    erode: float = 0.0
+    grow: float = 0.0
+    clouds: bool = False
+
+
+RECIPES: dict[str, Recipe] = {
+    "default": Recipe(None, 0.80, (200.0, 3000.0), 6000.0, water=False),
+    "dark": Recipe(0.20, None, (200.0, 3000.0), 6000.0, water=False),
+    # NIR_DRK_THRESH 0.15, CLD_PRJ_DIST 1, BUFFER 50, focalMin(2).focalMax(BUFFER * 2 / 20) in pixels of 20 m:
+    # Google Earth Engine community, tutorials/sentinel-2-s2cloudless.
+    "gee": Recipe(0.15, None, _EVERY, 1000.0, water=False, erode=40.0, grow=100.0, clouds=True),
+    # M. Cordeiro's article: the same with B8 < 0.1, water too, no erosion, dilation of 5 pixels of 20 m.
+    "cordmaur": Recipe(0.10, None, _EVERY, 1000.0, water=True, grow=100.0, clouds=True),
+}
+
+_NO_CLOUD = (*(SCL_CLASSES[name] for name in ("no_data", "dark", "shadow")), *range(len(SCL_CLASSES), 256))
+
+
+@dataclass(frozen=True, repr=False)
+class ProjectedShadow(Mask):
+    """Throw away the shadows of the clouds that another mask finds.
+
+    A pixel is in shadow if, looking toward the sun, a cloud stands within the length of a shadow, and
+    the pixel is dark. A shadow lies cloud height * tan(sun zenith) away from its cloud.
+
+    By default a pixel is dark where it has less than 80 % of the brightness of the lit ground within
+    1.6 km, and only heights count at which the clouds' outlines, moved by the sun, fit the dark ground
+    best. So neither woods nor dark fields become shadows, and shadows on bright ground, snow too, are
+    found.
+
+    Parameters
+    ----------
+    of : mask
+        Finds the clouds, ``SCLMask("cloud_medium", "cloud_high")`` or ``S2Cloudless(...)``. Of what it
+        throws away, no data casts no shadow, nor what SCL, where it is read, calls a shadow or dark.
+    preset : {"default", "dark", "gee", "cordmaur"}
+        The numbers that are not given. ``"dark"``: one threshold for all ground, B8 < 0.20, no outlines;
+        quicker. ``"gee"``: those of Google Earth Engine's s2cloudless tutorial; ``"cordmaur"``: those of
+        the article after it. These two return the clouds as well, cleaned together with the shadows,
+        and take ``of`` as it is.
+    dark : float, optional
+        Reflectance of B8 below which ground is dark, instead of looking for outlines.
+    heights : (float, float), optional
+        Lowest and highest cloud above ground, metres.
+    distance : float, optional
+        How far from a cloud, in metres, its shadow is looked for at most: 6000 (1000 in the recipes).
+        It bounds what is read around a window when the sun is low.
+    water : bool, optional
+        Whether what SCL calls water can be in shadow; without, SCL is not read for it.
+    grow : float, optional
+        Metres by which the result is dilated: 0, or 100 in the recipes. The tutorial's BUFFER of 50 m is
+        ``grow=100``.
+    sun : {"granule", "grid"}
+        ``granule``: the mean angles that each Item states. ``grid``: the angles per 5 km of the granule's
+        metadata (the asset ``granule_metadata``), which are read when the cube is planned.
+    resolution : float
+        Pixel in metres on which it works.
+
+    Raises
+    ------
+    MaskError
+        If a number cannot be. When a cube is planned: if the sun's angles are not known or it is below
+        the horizon.
+
+    Notes
+    -----
+    It works on the UTM grid of the mask, before anything is moved to the grid of the cube, with the
+    sun of each granule, its azimuth turned from true north to grid north. How well it does:
+    docs/shadows.md.
+
+    Examples
+    --------
+    >>> from eocube import SCLMask
+    >>> clouds = SCLMask("cloud_medium", "cloud_high")
+    >>> clouds | ProjectedShadow(of=clouds)
+    (SCLMask('cloud_medium', 'cloud_high') | ProjectedShadow(of=SCLMask('cloud_medium', 'cloud_high')))
+    >>> ProjectedShadow(of=clouds, preset="gee").recipe.dark
+    0.15
+    """
+
+    of: Any
+    preset: Preset = "default"
+    dark: float | None = None
+    heights: tuple[float, float] | None = None
+    distance: float | None = None
+    water: bool | None = None
+    grow: float | None = None
+    sun: Literal["granule", "grid"] = "granule"
+    resolution: float | None = 20.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of", as_mask(self.of))
+        for name, known in (("preset", tuple(RECIPES)), ("sun", ("granule", "grid"))):
+            if getattr(self, name) not in known:
+                found = getattr(self, name)
+                raise MaskError(
+                    f"{name}={found!r} is not known.{did_you_mean(str(found), known)} Choose of: "
+                    f"{', '.join(known)}."
+                )
+        if self.heights is not None:
+            object.__setattr__(self, "heights", tuple(map(float, self.heights)))
+        _check(self.recipe, self.resolution)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The numbers by which it works: those of the preset, and what was given."""
+        given = {
+            name: value for name in ("dark", "heights", "distance", "water", "grow")
+            if (value := getattr(self, name)) is not None
+        }  # fmt: skip
+        if "dark" in given:
+            given["contrast"] = None
+        return replace(RECIPES[self.preset], **given)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Those of the clouds, B8, and SCL where water cannot be in shadow."""
+        extra = ("nir",) if self.recipe.water else ("nir", "scl")
+        return tuple(dict.fromkeys((*self.of.bands, *extra)))
+
+    @property
+    def reach(self) -> float:  # type: ignore[override]
+        """Metres, under the lowest sun."""
+        return self.reach_for(self.resolution or 20.0, 0.0)
+
+    def reach_for(self, resolution: float, sun: float) -> float:
+        """Return metres: the longest shadow, and what is looked at around it."""
+        recipe = self.recipe
+        around = 0.0 if recipe.contrast is None else AROUND + block_side(resolution) * resolution
+        slack = 3 * resolution  # rays run from middle to middle of pixels
+        length = longest(recipe, sun)
+        return reach_for(self.of, resolution, sun) + length + around + recipe.erode + recipe.grow + slack
+
+    def __call__(self, px: Pixels) -> Bools:
+        """Return bool (y, x), True in shadow; in a recipe's also where the clouds are."""
+        recipe, valid = self.recipe, px.valid
+        casters = apply(self.of, px) & valid
+        ground = valid & ~casters
+        if not recipe.water:
+            ground &= px["scl"] != SCL_CLASSES["water"]
+        if not recipe.clouds and "scl" in px.bands:
+            casters &= ~np.isin(px["scl"], _NO_CLOUD)
+        found = np.zeros(px.shape, dtype=bool)
+        for patch in patches(px):
+            self._cast(px, patch, ground, casters, found)
+        if recipe.clouds:
+            found |= casters
+        found = eroded(found, recipe.erode / px.resolution, valid)
+        return dilated(found, recipe.grow / px.resolution)
+
+    def _cast(self, px: Pixels, patch: Patch, ground: Bools, casters: Bools, out: Bools) -> None:
+        """Put the shadows of a part of the window where they belong."""
+        recipe, pixel = self.recipe, px.resolution
+        nearest, farthest = _lengths(recipe, patch.elevation)
+        line = ray(patch.azimuth, nearest, farthest, pixel)
+        rim = math.ceil((farthest + (AROUND if recipe.contrast is not None else 0)) / pixel) + 2
+        rows, columns = (slice(max(0, own.start - rim), own.stop + rim) for own in (patch.rows, patch.columns))
+        clouds, floor, nir = casters[rows, columns], ground[rows, columns], px["nir"][rows, columns]
+        if not line or not clouds.any():
+            return
+        if recipe.contrast is None:
+            assert recipe.dark is not None
+            found = seen_along(clouds, line) & floor & (nir < np.float32(recipe.dark))
+        else:
+            blocks = _blocks(px, clouds.shape, rows.start, columns.start)
+            found = fitting(nir, floor, clouds, line, blocks=blocks, pixel=pixel, contrast=recipe.contrast)
+        top, left = patch.rows.start - rows.start, patch.columns.start - columns.start
+        height, width = patch.rows.stop - patch.rows.start, patch.columns.stop - patch.columns.start
+        found = found[top : top + height, left : left + width]
+        out[patch.rows, patch.columns] |= found if patch.own is None else found & patch.own
+
+    def __repr__(self) -> str:
+        said = [f"of={self.of!r}"]
+        for name, usual in (("preset", "default"), ("dark", None), ("heights", None), ("distance", None),
+                            ("water", None), ("grow", None), ("sun", "granule"), ("resolution", 20.0)):  # fmt: skip
+            if getattr(self, name) != usual:
+                said.append(f"{name}={getattr(self, name)!r}")
+        return f"ProjectedShadow({', '.join(said)})"
+
+
+def longest(recipe: Recipe, sun: float) -> float:
+    """Return how far from a cloud its shadow is looked for, under a sun of so many degrees."""
+    return _lengths(recipe, sun)[1]
+
+
+def _lengths(recipe: Recipe, sun: float) -> tuple[float, float]:
+    """Return the least and the greatest distance of a shadow from its cloud, metres."""
+    low, high = recipe.heights
+    tangent = math.tan(math.radians(max(sun, 0.0)))
+    far = high / tangent if tangent > 0 else math.inf
+    return (low / tangent if tangent > 0 else 0.0), min(far, recipe.distance)
+
+
+def _blocks(px: Pixels, shape: tuple[int, ...], row: int, column: int) -> Blocks:
+    """Return the blocks of a part of a window, which lie at whole multiples of their size in its CRS."""
+    affine, side = px.geobox.affine, block_side(px.resolution)
+    top, left = round(affine.f / affine.e) + row, round(affine.c / affine.a) + column
+    return Blocks(side, top % side, left % side, (shape[0], shape[1]))
+
+
+def _check(recipe: Recipe, resolution: float | None) -> None:
+    def refuse(what: str, advice: str) -> None:
+        raise MaskError(f"ProjectedShadow: {what} {advice}.")
+
+    low, high = recipe.heights if len(recipe.heights) == 2 else (math.nan, math.nan)
+    if recipe.dark is not None and not 0 < recipe.dark <= 1:
+        refuse(f"dark={recipe.dark} is no reflectance:", "give a number from 0 to 1, 0.15 for instance")
+    if not 0 <= low < high:
+        refuse(f"heights={recipe.heights} is not a range:", "give the lowest and the highest cloud in metres")
+    if not (recipe.distance > 0 and math.isfinite(recipe.distance)):
+        refuse(f"distance={recipe.distance} is no length:", "give metres above 0")
+    if not (recipe.grow >= 0 and math.isfinite(recipe.grow)):
+        refuse(f"grow={recipe.grow} is no radius:", "give metres, 0 or more")
+    if not (resolution and resolution > 0 and math.isfinite(resolution)):
+        refuse(f"resolution={resolution} is not a pixel size:", "give metres above 0")
