@@ -8,6 +8,7 @@ a document that declares a type, and with it perhaps entities, is refused.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -66,8 +67,8 @@ def lit(scenes: tuple[Scene, ...], records: Iterable[Mapping[str, Any]], wanted:
     lacking = [g.id for g in granules if _key(by_id[g.id]) is None]
     if lacking:
         raise MissingAssetError(
-            f"sun='grid' needs the granules' metadata (asset {' or '.join(ASSETS)}), which {len(lacking)} of "
-            f"{len(granules)} Items lack: {shorten(lacking)}. sun='granule' takes the mean angles of the Items."
+            f"sun='grid' needs the granules' metadata (asset {' or '.join(ASSETS)}), which {len(lacking)} "
+            f"of {len(granules)} Items lack: {shorten(lacking)}. sun='granule' takes the Items' mean angles."
         )
     sources = [_source(by_id[granule.id]) for granule in granules]
     with ThreadPoolExecutor(min(_AT_ONCE, len(sources))) as pool:
@@ -79,18 +80,19 @@ def lit(scenes: tuple[Scene, ...], records: Iterable[Mapping[str, Any]], wanted:
 
 
 def _check(granules: list[Granule]) -> None:
-    unknown = [g.id for g in granules if not (math.isfinite(g.sun_azimuth) and math.isfinite(g.sun_elevation))]
+    unknown = [g.id for g in granules if not math.isfinite(g.sun_azimuth + g.sun_elevation)]
     if unknown:
         raise MaskError(
-            f"Projected shadows need the sun's angles, and {len(unknown)} of {len(granules)} Items do not say "
-            f"them (view:sun_azimuth and view:sun_elevation, or s2:mean_solar_azimuth and s2:mean_solar_zenith): "
-            f"{shorten(unknown)}. Add them to the Items, leave these out, or mask without ProjectedShadow."
+            f"Projected shadows need the sun's angles, and {len(unknown)} of {len(granules)} Items do not "
+            "say them (view:sun_azimuth and view:sun_elevation, or s2:mean_solar_azimuth and "
+            f"s2:mean_solar_zenith): {shorten(unknown)}. Add them to the Items, leave these out, or mask "
+            "without ProjectedShadow."
         )
     dark = [f"{g.id} ({g.sun_elevation:.1f} degrees)" for g in granules if not 0 < g.sun_elevation <= 90]
     if dark:
         raise MaskError(
-            f"Projected shadows need the sun above the horizon; {len(dark)} of {len(granules)} Items say it was "
-            f"not: {shorten(dark)}. Leave them out, or mask without ProjectedShadow."
+            f"Projected shadows need the sun above the horizon; {len(dark)} of {len(granules)} Items say it "
+            f"was not: {shorten(dark)}. Leave them out, or mask without ProjectedShadow."
         )
 
 
@@ -158,7 +160,8 @@ def parse_angles(text: bytes) -> Angles:
     steps = [found.number(f"Zenith/{name}") for name in ("COL_STEP", "ROW_STEP")]
     crs = found.texts.get("Tile_Geocoding/HORIZONTAL_CS_CODE", [""])[0].strip().upper()
     zenith, azimuth = found.values("Zenith"), found.values("Azimuth")
-    if not crs.startswith("EPSG:32") or zenith.shape != azimuth.shape or min(zenith.shape) < 2 or min(steps) <= 0:
+    fits = zenith.shape == azimuth.shape and min(zenith.shape) > 1 and min(steps) > 0
+    if not (fits and re.fullmatch(r"EPSG:32[67]\d\d", crs) and math.isfinite(left + top)):
         raise ValueError("its grids of angles do not fit together")
     if not (np.isfinite(azimuth).all() and ((zenith >= 0) & (zenith < 90)).all()):
         raise ValueError("its angles are not angles of a sun above the horizon")

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,6 +180,6 @@ def _cells(size: int, origin: float, step: float) -> Iterator[tuple[slice, float
     """Yield the parts of an axis that lie in one cell each, and the middle of the cell."""
     cells = np.floor((origin + (np.arange(size) + 0.5) * step) / CELL).astype(np.int64)
     edges = [0, *(np.flatnonzero(np.diff(cells)) + 1).tolist(), size]
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         if last > first:
             yield slice(first, last), (float(cells[first]) + 0.5) * CELL

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ _FEW = 2
 """Blocks: fewer under the outlines, or around them, tell nothing."""
 
 Ints = NDArray[np.int64]
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,19 @@ class Blocks:
         rows, columns = (-(-(size + lead) // self.side) for size, lead in self._sized)
         full = np.zeros((rows * self.side, columns * self.side), dtype=np.int32)
         full[self.top : self.top + self.shape[0], self.left : self.left + self.shape[1]] = values
-        across = sum(full[place :: self.side] for place in range(self.side))
-        return np.asarray(sum(across[:, place :: self.side] for place in range(self.side)), dtype=np.int64)  # type: ignore[index]
+        across = full[:: self.side].copy()
+        for place in range(1, self.side):
+            across += full[place :: self.side]
+        out = across[:, :: self.side].astype(np.int64)
+        for place in range(1, self.side):
+            out += across[:, place :: self.side]
+        return out
 
-    def spread(self, blocks: NDArray[np.generic]) -> NDArray[np.generic]:
+    def spread(self, blocks: NDArray[T]) -> NDArray[T]:
         """Return each pixel's block's value."""
         rows = (np.arange(self.shape[0]) + self.top) // self.side
         columns = (np.arange(self.shape[1]) + self.left) // self.side
-        return blocks.take(rows, axis=0).take(columns, axis=1)
+        return blocks.take(columns, axis=1).take(rows, axis=0)  # whole rows last: they are copied as they are
 
     @property
     def _sized(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -82,8 +89,8 @@ def _half(pixel: float) -> int:
 
 
 def fitting(
-    nir: NDArray[np.float32], ground: Bools, casters: Bools, line: list[Offset],
-    *, blocks: Blocks, pixel: float, contrast: float,
+    nir: NDArray[np.float32], ground: Bools, casters: Bools, line: list[Offset], blocks: Blocks,
+    *, pixel: float, contrast: float,
 ) -> Bools:  # fmt: skip
     """Return ground in the shadow of clouds at heights at which their outlines fit.
 
@@ -120,8 +127,7 @@ def fitting(
         here = score >= fits
         if here.any():
             clouds = passing if len(part) == blocks.side else casters
-            found = np.asarray(moved(clouds, part[0]), dtype=bool)
-            np.logical_or(out, found & blocks.spread(here), out=out)
+            out |= moved(clouds, part[0]) & blocks.spread(here)
     grown = out.copy()  # an outline is no better known than to a pixel
     for offset in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         add_moved(grown, out, offset)
@@ -154,13 +160,15 @@ def _rounded(pixels: int, side: int) -> int:
 
 def _box(values: Ints, half: int) -> Ints:
     """Return sums over squares of 2 * half + 1 blocks, in whole numbers."""
-    for axis in (0, 1):
-        padded = np.pad(values, [(half + 1, half) if axis == own else (0, 0) for own in (0, 1)])
-        total = padded.cumsum(axis=axis)
-        size = values.shape[axis]
-        high = total.take(range(2 * half + 1, 2 * half + 1 + size), axis=axis)
-        values = high - total.take(range(size), axis=axis)
-    return values
+    rows, columns = values.shape
+    wide = 2 * half + 1
+    down = np.zeros((rows + wide, columns), dtype=np.int64)
+    np.cumsum(values, axis=0, out=down[half + 1 : half + 1 + rows])
+    down[half + 1 + rows :] = down[half + rows]
+    across = np.zeros((rows, columns + wide), dtype=np.int64)
+    np.cumsum(down[wide:] - down[:rows], axis=1, out=across[:, half + 1 : half + 1 + columns])
+    across[:, half + 1 + columns :] = across[:, half + columns, None]
+    return across[:, wide:] - across[:, :columns]
 
 
 def _less(offset: Offset, start: Offset) -> Offset:

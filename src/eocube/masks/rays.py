@@ -6,12 +6,14 @@ All results depend on a pixel's surroundings alone, not on where a raster is cut
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
 Offset = tuple[int, int]
+T = TypeVar("T", bound=np.generic)
 
 
 def ray(azimuth: float, nearest: float, farthest: float, pixel: float) -> list[Offset]:
@@ -48,7 +50,7 @@ def _nearest(place: float) -> int:
     return math.floor(round(place, 6) + 0.5)
 
 
-def moved(found: NDArray[np.generic], offset: Offset) -> NDArray[np.generic]:
+def moved(found: NDArray[T], offset: Offset) -> NDArray[T]:
     """Return at each pixel what lies ``offset`` rows and columns from it; nothing from beyond the rim."""
     out = np.zeros_like(found)
     here, there = _overlap(found.shape, offset)
@@ -104,7 +106,7 @@ def seen_along(found: Bools, offsets: list[Offset]) -> Bools:
         return known[shape]
 
     line = _from(tuple(offsets), offsets[0])
-    return np.asarray(moved(part(line), offsets[0]), dtype=bool)
+    return moved(part(line), offsets[0])
 
 
 def _from(offsets: tuple[Offset, ...], start: Offset) -> tuple[Offset, ...]:
@@ -121,7 +123,7 @@ def dilated(found: Bools, radius: float) -> Bools:
 
 
 def eroded(found: Bools, radius: float, known: Bools | None = None) -> Bools:
-    """Return what has nothing unset within ``radius`` pixels; what is not ``known`` does not count as unset."""
+    """Return what has nothing unset within ``radius`` pixels; what is not ``known`` counts as set."""
     inside = found if known is None else found | ~known
     if radius < 1 or inside.all():
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -63,7 +63,8 @@ RECIPES: dict[str, Recipe] = {
     "cordmaur": Recipe(0.10, None, _EVERY, 1000.0, water=True, grow=100.0, clouds=True),
 }
 
-_NO_CLOUD = (*(SCL_CLASSES[name] for name in ("no_data", "dark", "shadow")), *range(len(SCL_CLASSES), 256))
+_MAY_CAST = np.zeros(256, dtype=bool)
+_MAY_CAST[: len(SCL_CLASSES)] = [name not in ("no_data", "dark", "shadow") for name in SCL_CLASSES]
 
 
 @dataclass(frozen=True, repr=False)
@@ -189,7 +190,7 @@ class ProjectedShadow(Mask):
         if not recipe.water:
             ground &= px["scl"] != SCL_CLASSES["water"]
         if not recipe.clouds and "scl" in px.bands:
-            casters &= ~np.isin(px["scl"], _NO_CLOUD)
+            casters &= _MAY_CAST[px["scl"]]
         found = np.zeros(px.shape, dtype=bool)
         for patch in patches(px):
             self._cast(px, patch, ground, casters, found)
@@ -204,7 +205,7 @@ class ProjectedShadow(Mask):
         nearest, farthest = _lengths(recipe, patch.elevation)
         line = ray(patch.azimuth, nearest, farthest, pixel)
         rim = math.ceil((farthest + (AROUND if recipe.contrast is not None else 0)) / pixel) + 2
-        rows, columns = (slice(max(0, own.start - rim), own.stop + rim) for own in (patch.rows, patch.columns))
+        rows, columns = (slice(max(0, p.start - rim), p.stop + rim) for p in (patch.rows, patch.columns))
         clouds, floor, nir = casters[rows, columns], ground[rows, columns], px["nir"][rows, columns]
         if not line or not clouds.any():
             return
@@ -213,7 +214,7 @@ class ProjectedShadow(Mask):
             found = seen_along(clouds, line) & floor & (nir < np.float32(recipe.dark))
         else:
             blocks = _blocks(px, clouds.shape, rows.start, columns.start)
-            found = fitting(nir, floor, clouds, line, blocks=blocks, pixel=pixel, contrast=recipe.contrast)
+            found = fitting(nir, floor, clouds, line, blocks, pixel=pixel, contrast=recipe.contrast)
         top, left = patch.rows.start - rows.start, patch.columns.start - columns.start
         height, width = patch.rows.stop - patch.rows.start, patch.columns.stop - patch.columns.start
         found = found[top : top + height, left : left + width]
@@ -221,11 +222,20 @@ class ProjectedShadow(Mask):
 
     def __repr__(self) -> str:
         said = [f"of={self.of!r}"]
-        for name, usual in (("preset", "default"), ("dark", None), ("heights", None), ("distance", None),
-                            ("water", None), ("grow", None), ("sun", "granule"), ("resolution", 20.0)):  # fmt: skip
-            if getattr(self, name) != usual:
-                said.append(f"{name}={getattr(self, name)!r}")
+        for told in fields(self)[1:]:
+            if getattr(self, told.name) != told.default:
+                said.append(f"{told.name}={getattr(self, told.name)!r}")
         return f"ProjectedShadow({', '.join(said)})"
+
+
+def followed(found: Any, sun: float) -> float:
+    """Return up to which height of clouds all shadows within a mask are followed under this sun, metres."""
+    inner = (*getattr(found, "parts", ()), *filter(None, (getattr(found, "of", None),)))
+    heights = [followed(part, sun) for part in inner]
+    if isinstance(found, ProjectedShadow) and found.recipe.heights[1] < math.inf:
+        height = found.recipe.distance * math.tan(math.radians(sun))
+        heights += [height] if height < found.recipe.heights[1] else []
+    return min(heights, default=math.inf)
 
 
 def longest(recipe: Recipe, sun: float) -> float:
