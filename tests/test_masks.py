@@ -37,7 +37,7 @@ def pixels(scl=None, resolution=20.0, **bands):
         layers["scl"] = np.asarray(scl, np.uint8)
     shape = next(iter(layers.values())).shape
     geobox = GeoBox(shape, Affine(resolution, 0, 5e5, 0, -resolution, 5e6), "EPSG:32633")
-    return Pixels(layers, geobox)
+    return Pixels(layers, geobox, 150.0, 40.0)
 
 
 SCENE = pixels(
@@ -55,6 +55,9 @@ MASKS = [
     SCL & dark,
     ~SCL,
     SCL.dilate(metres=40),
+    eo.SCLMask("strict", cleanup=(20, 40)),
+    eo.ProjectedShadow(of=SCL),
+    eo.ProjectedShadow(of=too_bright | SCL, preset="gee", dark=0.2, grow=40),
 ]
 
 

@@ -42,6 +42,8 @@ def ray(azimuth: float, nearest: float, farthest: float, pixel: float) -> list[O
     most = max(abs(down), abs(right))
     step = pixel / most
     first, last = math.ceil(nearest / step - 1e-9), math.floor(farthest / step + 1e-9)
+    if nearest <= farthest and first > last:  # between two pixels: the nearer one
+        first = last = _nearest((nearest + farthest) / 2 / step)
     return [(_nearest(k * down / most), _nearest(k * right / most)) for k in range(first, last + 1)]
 
 

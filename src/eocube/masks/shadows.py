@@ -231,11 +231,11 @@ class ProjectedShadow(Mask):
 def followed(found: Any, sun: float) -> float:
     """Return up to which height of clouds all shadows within a mask are followed under this sun, metres."""
     inner = (*getattr(found, "parts", ()), *filter(None, (getattr(found, "of", None),)))
-    heights = [followed(part, sun) for part in inner]
+    height = math.inf
     if isinstance(found, ProjectedShadow) and found.recipe.heights[1] < math.inf:
-        height = found.recipe.distance * math.tan(math.radians(sun))
-        heights += [height] if height < found.recipe.heights[1] else []
-    return min(heights, default=math.inf)
+        reached = found.recipe.distance * math.tan(math.radians(sun))
+        height = reached if reached < found.recipe.heights[1] else math.inf
+    return min([height, *(followed(part, sun) for part in inner)])
 
 
 def longest(recipe: Recipe, sun: float) -> float:
