@@ -19,6 +19,9 @@ from eocube.masks.algebra import apply, need
 from eocube.masks.heights import Blocks, _box
 from eocube.masks.rays import moved, ray, seen_along
 from eocube.pixels import Pixels
+from eocube.sample.frames import make_tiles
+from eocube.sample.passes import calendar, granules
+from eocube.sample.rendering import render
 from eocube.suns import Sun, convergence
 
 CLOUDS = eo.SCLMask("cloud_medium", "cloud_high")
@@ -349,3 +352,40 @@ class TestSuns:
         whole = apply(mask, px)
         assert whole.any()
         np.testing.assert_array_equal(apply(mask, cut)[rim : rim + 20, rim : rim + 20], whole[inner])
+
+
+class TestSample:
+    """The made-up world knows where its shadows are."""
+
+    SIZE = 480
+
+    def pixels(self, flight):
+        """Return a granule at 20 m as a mask sees it; where its shadows are, and where that is known."""
+        made = next(g for g in granules((flight,), "earth-search") if g.tile == 0)
+        rendered = render(made, 0, self.SIZE, ("nir", "scl"), False)
+        box = make_tiles(self.SIZE)[0].geobox(20)
+
+        def parts(layer):
+            return layer.reshape(self.SIZE // 2, 2, self.SIZE // 2, 2)
+
+        nir = (parts(rendered.pixels["nir"]).mean(axis=(1, 3)) - made.carried) / 10_000
+        truth = {kind: parts(found).any(axis=(1, 3)) for kind, found in rendered.truth.items()}
+        nir[truth["nodata"]] = np.nan
+        bands = {"nir": nir.astype(np.float32), "scl": rendered.pixels["scl"]}
+        inner = np.zeros(nir.shape, dtype=bool)
+        inner[90:-90, 90:-90] = True  # clouds beyond the granule cast shadows that nobody can project
+        where = inner & ~truth["cloud"] & ~truth["nodata"]
+        return Pixels(bands, box, *flight.sun()), truth["shadow"], where
+
+    def test_the_default_is_better_than_the_recipes(self):
+        names = ("default", "gee", "cordmaur")
+        counts = {name: np.zeros(3) for name in names}
+        for flight in calendar(0, 12):
+            if flight.date in ("2021-06-24", "2021-07-19", "2021-10-22"):
+                px, shadow, where = self.pixels(flight)
+                for name in names:
+                    found = apply(eo.ProjectedShadow(of=CLOUDS, preset=name), px) & where
+                    counts[name] += (found & shadow).sum(), (shadow & where).sum(), found.sum()
+        f1 = {name: 2 * hit / (true + found) for name, (hit, true, found) in counts.items()}
+        assert f1["default"] > 0.65
+        assert f1["default"] > max(f1["gee"], f1["cordmaur"]) + 0.05

@@ -174,7 +174,7 @@ def test_each_granule_has_its_own_sun(two_suns, mask):
     items, sky = two_suns
     grid = GeoBox((400, 900), Affine(20, 0, 501_000, 0, -20, 5_209_000), "EPSG:32633")
     cloud, shadow = sky.over(grid)
-    found, seen = thrown(items, grid, MASKS[mask])
+    found, _ = thrown(items, grid, MASKS[mask])
     for half in (np.s_[:, :450], np.s_[:, 450:]):
         recall, precision = scores(found[half], shadow[half], ~cloud[half])
         assert recall >= 0.98
