@@ -11,10 +11,10 @@ import eocube
 
 ROOT = Path(eocube.__file__).parent
 FLOORS = {
-    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses"},
+    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses", "suns"},
     1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "facts", "filters", "shapes", "areas", "grids",
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "layers"},
-    2: {"items", "granules", "scenes", "companions", "matches", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
+    2: {"items", "granules", "scenes", "companions", "matches", "angles", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
         "queries", "choices", "indexes"},
     3: {"reading", "planes", "zonals", "audits"},
     4: {"lazy", "ledgers", "cubes", "composites", "series", "writers"},

@@ -25,6 +25,8 @@ MASKS = {
     "scl": eo.SCLMask(),
     "dilated": eo.SCLMask().dilate(metres=75),
     "looks around": (smooth | eo.SCLMask("cirrus")).dilate(metres=30),
+    "shadows": eo.SCLMask() | eo.ProjectedShadow(of=eo.SCLMask(), distance=600),
+    "recipe": eo.ProjectedShadow(of=eo.SCLMask("cloud_high", cleanup=(20, 60)), preset="gee", distance=300),
     "joined": (eo.SCLMask() & ~eo.SCLMask("shadow")).dilate(metres=20),
 }
 GRIDS = {

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from odc.geo.geobox import GeoBox
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, binary_erosion
 
 import eocube as eo
 from eocube.errors import BandError, MaskError
@@ -37,7 +37,12 @@ def pixels(scl=None, resolution=20.0, **bands):
         layers["scl"] = np.asarray(scl, np.uint8)
     shape = next(iter(layers.values())).shape
     geobox = GeoBox(shape, Affine(resolution, 0, 5e5, 0, -resolution, 5e6), "EPSG:32633")
-    return Pixels(layers, geobox)
+    return Pixels(layers, geobox, 150.0, 40.0)
+
+
+def disk(radius):
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    return x * x + y * y <= radius * radius
 
 
 SCENE = pixels(
@@ -55,6 +60,9 @@ MASKS = [
     SCL & dark,
     ~SCL,
     SCL.dilate(metres=40),
+    eo.SCLMask("strict", cleanup=(20, 40)),
+    eo.ProjectedShadow(of=SCL),
+    eo.ProjectedShadow(of=too_bright | SCL, preset="gee", dark=0.2, grow=40),
 ]
 
 
@@ -171,6 +179,60 @@ class TestSCL:
     def test_unknown_class(self, wanted):
         with pytest.raises(MaskError, match="SCL has no class"):
             eo.SCLMask(wanted)
+
+    @given(hnp.arrays(np.uint8, (25, 31), elements=st.sampled_from([4, 4, 5, 3, 8, 9, 9, 10])))
+    def test_cleanup_as_odc_stats(self, scl):
+        """Opening by 2 and dilation by 5 pixels of 20 m, as its plugin gm-s2 cleans its clouds."""
+        bad = np.isin(scl, (3, 8, 9, 10))
+        opened = binary_dilation(binary_erosion(bad, disk(2), border_value=1), disk(2))
+        cleaned = eo.SCLMask("shadow", "cloud_medium", "cloud_high", "cirrus", cleanup="odc")
+        np.testing.assert_array_equal(apply(cleaned, pixels(scl=scl)), binary_dilation(opened, disk(5)))
+        assert cleaned.reach == 180
+        assert cleaned.cleanup == (40, 100)
+
+    @pytest.mark.parametrize("code", [0, 1, 13])
+    def test_cleanup_leaves_what_is_not_seen(self, code):
+        scl = np.full((21, 21), 4)
+        scl[:, 0] = code
+        scl[10, 1:6] = 9  # a streak that touches it, three pixels wide with it
+        scl[9:12, 1:6] = 9
+        scl[2, 15] = 9  # a speck
+        found = apply(eo.SCLMask(cleanup=(20, 40)), pixels(scl=scl))
+        assert found[:, 0].all()
+        assert not found[0:6, 1:].any()  # the speck is gone, the rim has not grown
+        assert found[10, 1:8].all()  # the cloud at the rim is neither eroded from there, and has grown
+        assert not found[10, 9]
+        np.testing.assert_array_equal(
+            apply(eo.SCLMask(cleanup=(0, 0)), pixels(scl=scl)), apply(eo.SCLMask(), pixels(scl=scl))
+        )
+
+    def test_snow_that_cannot_be(self):
+        """Snow is bright in green and dark at 1.6 um; a cloud is bright in both, water dark in both."""
+        px = pixels(
+            scl=[[11, 11, 11, 11, 4]],
+            green=[[0.8, 0.6, 0.08, np.nan, 0.6]],
+            swir16=[[0.1, 0.5, 0.01, 0.5, 0.5]],
+            nir=[[0.7, 0.6, 0.05, 0.6, 0.6]],
+        )
+        checked = eo.SCLMask(snow="check")
+        assert checked.bands == ("scl", "green", "nir", "swir16")
+        np.testing.assert_array_equal(apply(checked, px), [[False, True, True, False, False]])
+        assert repr(checked) == "SCLMask(snow='check')"
+        assert eo.SCLMask("snow", snow="check").bands == ("scl",)  # thrown away in any case
+
+    @pytest.mark.parametrize("cleanup", [(40,), (1, 2, 3), 40, "od", (-1, 40), (float("nan"), 1), ("a", "b")])
+    def test_bad_cleanup(self, cleanup):
+        with pytest.raises(MaskError, match="is not two radii: give metres"):
+            eo.SCLMask(cleanup=cleanup)
+
+    def test_bad_snow(self):
+        with pytest.raises(MaskError, match="snow='maybe' is not known"):
+            eo.SCLMask(snow="maybe")
+
+    def test_repr_of_all(self):
+        assert repr(eo.SCLMask("strict", cleanup=(40, 100), snow="check")) == (
+            "SCLMask('strict', cleanup=(40, 100), snow='check')"
+        )
 
     def test_every_class_has_a_name(self):
         assert list(SCL_CLASSES.values()) == list(range(12))

@@ -32,6 +32,7 @@ _WHERE = {
     "Percentile": "reducers",
     "Pixels": "pixels",
     "Plan": "plans",
+    "ProjectedShadow": "masks",
     "ReadError": "errors",
     "S2Cloudless": "masks",
     "SCLMask": "masks",
@@ -75,6 +76,7 @@ __all__ = [
     "Percentile",
     "Pixels",
     "Plan",
+    "ProjectedShadow",
     "ReadError",
     "S2Cloudless",
     "SCLMask",
@@ -119,7 +121,7 @@ if TYPE_CHECKING:
     from .indexes import LocalIndex
     from .indices import ndvi
     from .ledgers import lost
-    from .masks import CloudProbability, S2Cloudless, SCLMask, mask
+    from .masks import CloudProbability, ProjectedShadow, S2Cloudless, SCLMask, mask
     from .pixels import Pixels
     from .plans import Plan, plan
     from .queries import search, search_tiles

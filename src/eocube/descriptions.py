@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import TYPE_CHECKING
 
 from .costs import task_bytes
 from .errors import shorten
+from .masks.algebra import sun_wanted
+from .masks.shadows import followed
 
 if TYPE_CHECKING:
     from .granules import Granule
@@ -42,6 +45,8 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
     if need is not None:
         rim = f"rim {need.reach:g} m ({cost.rim} px)" if need.reach else "no rim"
         found[4] = ("mask", f"{plan.mask!r} at {need.resolution:g} m, {rim}")
+    if sun_wanted(plan.mask):
+        found.append(("sun", _sun(plan)))
     corrected = [g.id for own in plan.used for g in own if "pixels" in g.reasons.values()]
     if corrected:
         found.append(("offset", f"by the pixels, not as the Items say: {shorten(corrected, 3)}"))
@@ -57,6 +62,15 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
     if plan.on_error == "skip":
         found.append(("on error", "a granule that cannot be read is no data there, and listed"))
     return found
+
+
+def _sun(plan: Plan) -> str:
+    """Say how high the sun stands, and which shadows are too long to be followed."""
+    every = [granule.sun_elevation for own in plan.used for granule in own]
+    low, high = min(every), max(every)
+    height = followed(plan.mask, low)
+    bound = f"; shadows of clouds above {height:,.0f} m are followed in part" if height < math.inf else ""
+    return f"{low:.1f} to {high:.1f} degrees above the horizon{bound}"
 
 
 def as_text(plan: Plan) -> str:

@@ -21,6 +21,7 @@ from .loaders.base import Source
 from .sentinel2 import BANDS, BOA_ADD_OFFSET, OFFSET_BASELINE, QUANTIFICATION
 from .shapes import footprint_of
 from .signing import unsigned
+from .suns import Angles, Sun
 from .trust import SIDE, TRUSTED, check_href, check_id, origin_of
 
 
@@ -57,6 +58,8 @@ class Granule:
     companion : Granule, optional
         What masks look at beside it, for instance the same tile and pass at Level-1C; its bands by
         names with a prefix, ``"l1c:blue"``.
+    angles : Angles, optional
+        The sun place by place, where a mask asked for it.
     """
 
     id: str
@@ -77,6 +80,7 @@ class Granule:
     catalog: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict, repr=False)
     companion: Granule | None = field(default=None, repr=False)
+    angles: Angles | None = field(default=None, repr=False)
 
     @cached_property
     def every_source(self) -> Mapping[str, Source]:
@@ -92,6 +96,11 @@ class Granule:
     def every_scale(self) -> Mapping[str, float]:
         """Its scales and its companion's."""
         return self.scales if self.companion is None else {**self.scales, **self.companion.scales}
+
+    @property
+    def sun(self) -> Sun:
+        """Where the sun stood."""
+        return Sun(self.sun_azimuth, self.sun_elevation, self.angles)
 
     @cached_property
     def grid(self) -> GeoBox | None:

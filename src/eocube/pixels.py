@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import BandError
 from .sentinel2 import BANDS, band_name
+from .suns import Sun
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -34,6 +35,11 @@ class Pixels:
         Id of the Scene, platform (``"sentinel-2a"``) and processing baseline (``"05.09"``).
     time : datetime
         Sensing time (UTC).
+    suns : tuple of Sun
+        Where the sun stood over each granule of the Scene, for masks that ask for it by ``sun``; empty:
+        the means of the Scene.
+    sun_of : uint8 array (y, x), optional
+        Which of ``suns`` shines on a pixel; None: the first on all.
     """
 
     bands: Mapping[str, NDArray[Any]]
@@ -44,6 +50,8 @@ class Pixels:
     platform: str = ""
     baseline: str = ""
     time: datetime = datetime(1970, 1, 1)
+    suns: tuple[Sun, ...] = ()
+    sun_of: NDArray[np.uint8] | None = None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return one band by its common or ESA's name."""

@@ -20,6 +20,7 @@ from odc.geo.geom import Geometry
 from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
+from .angles import lit
 from .areas import LONLAT, lonlat
 from .checks import Verify, check_verify, verified, warn_of_guesses
 from .codes import Coding
@@ -39,7 +40,7 @@ from .errors import (
 from .grids import check_grid, crs_of, is_utm, nests
 from .items import as_dicts
 from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
-from .masks.algebra import Need, as_mask, need
+from .masks.algebra import Need, as_mask, need, reach_for, sun_wanted
 from .reports import NOTHING_DROPPED, DroppedTable
 from .scenes import Scene, SceneTable, scenes_of
 from .sentinel2 import BANDS, band_names
@@ -201,7 +202,14 @@ class Plan:
         if self.mask is None:
             return None
         wants = need(self.mask)
-        return wants._replace(resolution=_mask_resolution(wants.resolution, self.grid))
+        pixel = _mask_resolution(wants.resolution, self.grid)
+        return wants._replace(resolution=pixel, reach=reach_for(self.mask, pixel, self._lowest_sun))
+
+    @cached_property
+    def _lowest_sun(self) -> float:
+        """Degrees above the horizon; masks that look along the sun look no farther than they must."""
+        found = (granule.sun.lowest for scene in self.scenes for granule in scene.granules)
+        return min((sun for sun in found if math.isfinite(sun)), default=0.0)
 
     @cached_property
     def cost(self) -> Cost:
@@ -325,6 +333,7 @@ def plan(
     check_levels(wanted, items)
     table = _scene_table(items, names, wanted, grid, on_missing == "skip")
     scenes, outlines = _over(table, grid)
+    scenes = lit(scenes, items, sun_wanted(wanted))
     found = joined(scenes, outlines, wanted, grid)
     size = _chunk(chunk, grid)
     made = Plan(

@@ -23,7 +23,7 @@ from .grids import crs_of, lattice_around, pixel_coordinates
 from .loaders.base import Loader, Source
 from .loaders.gathering import gather
 from .losses import Loss, Window
-from .masks.algebra import apply
+from .masks.algebra import apply, sun_wanted
 from .pixels import Pixels
 from .sentinel2 import BANDS
 
@@ -131,11 +131,15 @@ def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None, lost: 
     place = _Place(lattice, geobox)
     nothing = np.zeros(geobox.shape, dtype=bool)
     around = None if look is None else [place.under(look, need.reach / need.resolution)] * len(seen)
-    codes = _mosaic(plan, seen, need.bands, lattice, around, lost)
+    owners = np.zeros((len(seen), *lattice.shape), dtype=np.uint8) if sun_wanted(plan.mask) else None
+    codes = _mosaic(plan, seen, need.bands, lattice, around, lost, owners)
     kept = []
-    for scene, granules, own in zip(plan.scenes, seen, codes, strict=True):
+    for index, (scene, granules, own) in enumerate(zip(plan.scenes, seen, codes, strict=True)):
         if granules:
-            kept.append(~place.of(apply(plan.mask, _pixels(scene, need.bands, own, coding, lattice))))
+            px = _pixels(scene, need.bands, own, coding, lattice)
+            if owners is not None:
+                px = replace(px, suns=tuple(granule.sun for granule in granules), sun_of=owners[index])
+            kept.append(~place.of(apply(plan.mask, px)))
         else:
             kept.append(nothing)
         if look is not None:
@@ -191,11 +195,13 @@ def _mosaic(
     geobox: GeoBox,
     keep: list[Bools] | None,
     lost: _Lost,
+    owners: NDArray[np.uint8] | None = None,
 ) -> NDArray[Any]:
     """Return codes (time, band, y, x): of each Scene's granules the first valid one, where kept.
 
     A granule is valid where all its reflectance bands have data. In rounds: the first granules of
-    all Scenes at once, then the second ones where the first had nothing, and so on.
+    all Scenes at once, then the second ones where the first had nothing, and so on. ``owners`` (time,
+    y, x) is told which granule a pixel is of.
     """
     if not bands:  # a mask that looks at no band
         return np.zeros((len(groups), 0, *geobox.shape), dtype=np.uint8)
@@ -213,6 +219,8 @@ def _mosaic(
                 _blank(numbers[index], bands)
                 continue
             filled = _coded(numbers[index], granule, bands, coding, left[index])
+            if owners is not None:
+                owners[index][filled] = place
             if len(groups[index]) > place + 1:
                 left[index] = left[index] & ~filled
         block = numbers if block is None else _joined(block, numbers)

@@ -91,6 +91,10 @@ class Mask:
         """
         return Dilated(self, float(metres))
 
+    def reach_for(self, resolution: float, sun: float) -> float:  # noqa: ARG002
+        """Return the reach in metres on this pixel, where the sun stands no lower than ``sun`` degrees."""
+        return self.reach
+
     def __call__(self, px: Pixels) -> Bools:  # noqa: ARG002
         """Return bool (y, x), True where the pixel is to be thrown away."""
         raise MaskError(f"{type(self).__name__} does not say what it throws away.")
@@ -120,6 +124,10 @@ class Joined(Mask):
     def resolution(self) -> float | None:  # type: ignore[override]
         """The finest of the parts, metres."""
         return min(need(part).resolution for part in self.parts)
+
+    def reach_for(self, resolution: float, sun: float) -> float:
+        """Return the farthest of the parts, metres."""
+        return max(reach_for(part, resolution, sun) for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -188,6 +196,10 @@ class Dilated(Mask):
     def resolution(self) -> float | None:  # type: ignore[override]
         """Of the inner mask, metres."""
         return need(self.of).resolution
+
+    def reach_for(self, resolution: float, sun: float) -> float:
+        """Return the inner mask's and the radius, metres."""
+        return reach_for(self.of, resolution, sun) + self.metres
 
     def __call__(self, px: Pixels) -> Bools:
         """Return bool (y, x)."""
@@ -302,6 +314,19 @@ def need(found: Any) -> Need:
     bands = tuple(found.bands)
     native = min((BANDS[band].resolution for band in bands), default=10.0)
     return Need(bands, float(found.reach), float(found.resolution or native))
+
+
+def reach_for(found: Any, resolution: float, sun: float) -> float:
+    """Return how far a mask looks on this pixel (metres) under a sun no lower than ``sun`` degrees."""
+    own = getattr(found, "reach_for", None)
+    return float(found.reach if own is None else own(resolution, sun))
+
+
+def sun_wanted(found: Any) -> str:
+    """Return what a mask, or any mask within it, wants to know of the sun: "", "granule" or "grid"."""
+    inner = (*getattr(found, "parts", ()), *filter(None, (getattr(found, "of", None),)))
+    wants = {str(getattr(found, "sun", "") or ""), *map(sun_wanted, inner)}
+    return next((word for word in ("grid", "granule") if word in wants), "")
 
 
 def apply(found: Any, px: Pixels) -> Bools:
