@@ -1,6 +1,8 @@
 """Masks: what is thrown away. Plug-ins that are joined like sets."""
 
-from .algebra import Mask, Need, apply, as_mask, mask
+from .algebra import Mask, Need, apply, as_mask
+from .functions import mask
 from .scl import SCLMask
+from .votes import vote
 
-__all__ = ["Mask", "Need", "SCLMask", "apply", "as_mask", "mask"]
+__all__ = ["Mask", "Need", "SCLMask", "apply", "as_mask", "mask", "vote"]
