@@ -17,8 +17,8 @@ FLOORS = {
     2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
         "queries", "choices", "indexes"},
     3: {"reading", "planes", "zonals", "audits"},
-    4: {"lazy", "ledgers", "cubes", "composites", "series", "writers"},
-    5: {"__init__", "__main__", "cli"},
+    4: {"lazy", "ledgers", "cubes", "flags", "comparisons", "composites", "series", "writers"},
+    5: {"__init__", "__main__", "cli", "plots"},
 }
 BESIDE = {"sample"}
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

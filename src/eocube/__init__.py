@@ -36,17 +36,20 @@ _WHERE = {
     "area": "areas",
     "audit": "audits",
     "best": "choices",
+    "compare_masks": "comparisons",
     "composite": "composites",
     "grid_for": "grids",
     "load": "cubes",
     "lost": "ledgers",
     "mask": "masks",
+    "masks_of": "flags",
     "ndvi": "indices",
     "plan": "plans",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
     "timeseries": "series",
+    "vote": "masks",
     "write_cog": "writers",
     "write_zarr": "writers",
 }
@@ -77,12 +80,14 @@ __all__ = [
     "area",
     "audit",
     "best",
+    "compare_masks",
     "composite",
     "errors",
     "grid_for",
     "load",
     "lost",
     "mask",
+    "masks_of",
     "ndvi",
     "plan",
     "sample",
@@ -90,6 +95,7 @@ __all__ = [
     "search",
     "search_tiles",
     "timeseries",
+    "vote",
     "write_cog",
     "write_zarr",
 ]
@@ -108,14 +114,16 @@ if TYPE_CHECKING:
         Catalog,
     )
     from .choices import best, score
+    from .comparisons import compare_masks
     from .composites import composite
     from .cubes import load
     from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError
+    from .flags import masks_of
     from .grids import grid_for
     from .indexes import LocalIndex
     from .indices import ndvi
     from .ledgers import lost
-    from .masks import SCLMask, mask
+    from .masks import SCLMask, mask, vote
     from .pixels import Pixels
     from .plans import Plan, plan
     from .queries import search, search_tiles

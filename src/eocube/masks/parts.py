@@ -51,6 +51,9 @@ class Flags(Joined):
         """Return bool (y, x): thrown away by any part."""
         return np.asarray(self.flags(px) > 1)
 
+    def __repr__(self) -> str:
+        return "(" + " | ".join(map(repr, self.parts)) + ")"
+
     def flags(self, px: Pixels) -> NDArray[Any]:
         """Return bits (y, x): 1 alone where a band has no data, else those of the parts that throw away."""
         found = np.zeros(px.shape, dtype=self.dtype)
