@@ -25,6 +25,7 @@ MASKS = {
     "scl": eo.SCLMask(),
     "dilated": eo.SCLMask().dilate(metres=75),
     "looks around": (smooth | eo.SCLMask("cirrus")).dilate(metres=30),
+    "vote": eo.vote(eo.SCLMask("strict"), smooth, eo.SCLMask().dilate(metres=45), at_least=2),
     "joined": (eo.SCLMask() & ~eo.SCLMask("shadow")).dilate(metres=20),
 }
 GRIDS = {

@@ -55,6 +55,7 @@ MASKS = [
     SCL & dark,
     ~SCL,
     SCL.dilate(metres=40),
+    eo.vote(SCL, too_bright, dark, at_least=2),
 ]
 
 

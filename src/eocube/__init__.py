@@ -33,6 +33,7 @@ _WHERE = {
     "Plan": "plans",
     "ReadError": "errors",
     "SCLMask": "masks",
+    "UkisCSMask": "masks",
     "area": "areas",
     "audit": "audits",
     "best": "choices",
@@ -45,6 +46,7 @@ _WHERE = {
     "masks_of": "flags",
     "ndvi": "indices",
     "plan": "plans",
+    "plot_masks": "plots",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
@@ -77,6 +79,7 @@ __all__ = [
     "Plan",
     "ReadError",
     "SCLMask",
+    "UkisCSMask",
     "area",
     "audit",
     "best",
@@ -90,6 +93,7 @@ __all__ = [
     "masks_of",
     "ndvi",
     "plan",
+    "plot_masks",
     "sample",
     "score",
     "search",
@@ -123,9 +127,10 @@ if TYPE_CHECKING:
     from .indexes import LocalIndex
     from .indices import ndvi
     from .ledgers import lost
-    from .masks import SCLMask, mask, vote
+    from .masks import SCLMask, UkisCSMask, mask, vote
     from .pixels import Pixels
     from .plans import Plan, plan
+    from .plots import plot_masks
     from .queries import search, search_tiles
     from .reducers import Count, Max, Mean, Median, Min, Percentile
     from .series import timeseries

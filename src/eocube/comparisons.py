@@ -101,9 +101,7 @@ def compare_masks(
     if not isinstance(masks, Mapping) or not masks:
         raise MaskError("compare_masks needs masks by name: {'scl': eocube.SCLMask(), ...}.")
     table = flags_of(masks)
-    made = plan(
-        items, grid, bands=table.bands[0], mask=table, chunk=chunk, memory=memory, loader=loader
-    )  # fmt: skip
+    made = plan(items, grid, bands=table.bands[0], mask=table, chunk=chunk, memory=memory, loader=loader)
     job = _Job(_grouped(made, table), table.names, truth if callable(truth) else None)
     codes = _codes(truth, made) if isinstance(truth, xr.DataArray) else None
     if truth is not None and codes is None and job.truth is None:
@@ -169,7 +167,8 @@ def _codes(truth: xr.DataArray, made: Plan) -> da.Array:
     nothing = da.full(cube.shape[1:], 255, dtype=np.uint8)
     known = da.where((cube >= 0) & (cube <= 2), cube, 255).astype(np.uint8)
     layers = [nothing if place is None else known[place] for place in wanted]
-    return da.stack(layers).rechunk((-1, *made.chunks))
+    found: da.Array = da.stack(layers).rechunk((-1, *made.chunks))
+    return found
 
 
 def _counts(job: _Job, made: Plan, codes: da.Array | None, judged: bool) -> da.Array:
@@ -185,7 +184,7 @@ def _counts(job: _Job, made: Plan, codes: da.Array | None, judged: bool) -> da.A
         given += [codes.name, "tyx"]
         numblocks[codes.name] = codes.numblocks
     layer = blockwise(_count, name, "tyx", *given, numblocks=numblocks, concatenate=True)
-    parts = [] if codes is None else [codes]
+    parts: list[Any] = [] if codes is None else [codes]
     graph = HighLevelGraph.from_collections(name, layer, dependencies=parts)
     layers = {**graph.layers, table: MaterializedLayer({(table,): _Kept(job, judged)})}
     needs = {**graph.dependencies, table: set(), name: {*graph.dependencies[name], table}}
@@ -218,7 +217,8 @@ def _count(kept: _Kept, window: Window, codes: NDArray[Any] | None = None) -> ND
             true = np.stack([codes[time][here] == code for code in CLASSES.values()]).astype(np.float64)
             parts += [true.sum(axis=1), (own @ true.T).ravel()]
         found.append(np.concatenate(parts))
-    return np.rint(np.concatenate(found)).astype(np.int64)[:, None, None]
+    counts: NDArray[np.int64] = np.rint(np.concatenate(found)).astype(np.int64)
+    return counts[:, None, None]
 
 
 def _asked(job: _Job, window: Window) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from .algebra import Mask, Need, apply, as_mask
 from .functions import mask
 from .scl import SCLMask
+from .ukis import UkisCSMask
 from .votes import vote
 
-__all__ = ["Mask", "Need", "SCLMask", "apply", "as_mask", "mask", "vote"]
+__all__ = ["Mask", "Need", "SCLMask", "UkisCSMask", "apply", "as_mask", "mask", "vote"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import MaskError
 from ..pixels import Pixels
-from .algebra import Both, Bools, Dilated, Either, Joined, apply, as_mask
+from .algebra import Bools, Both, Dilated, Either, Joined, apply, as_mask
 from .votes import Vote
 
 NO_DATA = "no_data"

@@ -169,7 +169,7 @@ class _Axis(NamedTuple):
         """Return the window's pixel at the centre of each of a tile, mirrored beyond its ends."""
         centres = (tile + np.arange(TILE) + 0.5 - self.start) * self.scale
         places = np.floor(centres + 1e-6).astype(np.intp) % (2 * self.size)
-        return np.minimum(places, 2 * self.size - 1 - places)
+        return np.asarray(np.minimum(places, 2 * self.size - 1 - places))
 
     def over(self) -> NDArray[np.intp]:
         """Return of each inner pixel the network's, counted from ``first``."""
