@@ -130,7 +130,7 @@ def tilewise(image):
     return weights / weights.sum(axis=0)
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(chunk=st.integers(20, 90), row=st.integers(5, 60), column=st.integers(5, 60))
 def test_chunks_and_cuts_do_not_matter(small, two, chunk, row, column):
     bad = eo.UkisCSMask(resolution=20).dilate(metres=30) | eo.SCLMask("cirrus")

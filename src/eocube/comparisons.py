@@ -154,9 +154,8 @@ def _codes(truth: xr.DataArray, made: Plan) -> da.Array:
     there = plane_of(truth)
     if there.grid != made.grid:
         raise GridError(
-            f"The truth lies on another grid ({there.grid.crs}, {tuple(there.grid.shape)} px from "
-            f"{tuple(there.grid.affine)[:6]}) than the masks ({made.grid.crs}, {tuple(made.grid.shape)} px "
-            f"from {tuple(made.grid.affine)[:6]}): bring it there first."
+            f"The truth lies on another grid ({_said(there.grid)}) than the masks ({_said(made.grid)}): "
+            "bring it there first."
         )
     days = {str(np.datetime_as_string(time, "D")): place for place, time in enumerate(there.times)}
     wanted = [days.get(scene.time.date().isoformat()) for scene in made.scenes]
@@ -169,6 +168,12 @@ def _codes(truth: xr.DataArray, made: Plan) -> da.Array:
     layers = [nothing if place is None else known[place] for place in wanted]
     found: da.Array = da.stack(layers).rechunk((-1, *made.chunks))
     return found
+
+
+def _said(grid: GeoBox) -> str:
+    crs = "no CRS" if grid.crs is None else f"EPSG:{grid.crs.epsg}" if grid.crs.epsg else str(grid.crs)
+    rows, columns = grid.shape
+    return f"{crs}, {columns} x {rows} px of {grid.affine.a:g} from {grid.affine.c:.10g}, {grid.affine.f:.10g}"
 
 
 def _counts(job: _Job, made: Plan, codes: da.Array | None, judged: bool) -> da.Array:
