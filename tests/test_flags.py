@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 import eocube as eo
 from eocube.errors import InputError, MaskError
 from eocube.masks.algebra import apply
-from eocube.masks.parts import Flags, flags_of, parts_of
+from eocube.masks.parts import Flags, flagged, flags_of
 
 from .test_fusion import graph_of, real_tasks
 from .test_masks import pixels
@@ -47,13 +47,13 @@ def test_flags_are_the_mask(name, scl):
 
 
 def test_parts():
-    assert parts_of(JOINED["union"]) == (SHADOW, CLOUD, CIRRUS)
-    assert [repr(part) for part in parts_of(JOINED["dilated union"])] == [
+    assert flagged(JOINED["union"]) == (SHADOW, CLOUD, CIRRUS)
+    assert [repr(part) for part in flagged(JOINED["dilated union"])] == [
         f"{part!r}.dilate(metres=40)" for part in (SHADOW, CLOUD, CIRRUS)
     ]
-    assert len(parts_of(JOINED["both"])) == 2
-    assert len(parts_of(JOINED["vote"])) == 3
-    assert len(parts_of(JOINED["mixed"])) == 2
+    assert len(flagged(JOINED["both"])) == 2
+    assert len(flagged(JOINED["vote"])) == 3
+    assert len(flagged(JOINED["mixed"])) == 2
 
 
 @pytest.mark.parametrize(("count", "dtype"), [(7, "uint8"), (8, "uint16"), (15, "uint16"), (16, "uint32")])
@@ -120,7 +120,7 @@ class TestCube:
         assert found.attrs["flag_masks"].tolist() == [1, 2, 4, 8]
         assert found.attrs["flag_meanings"].split()[0] == "no_data"
         assert len(found.attrs["flag_meanings"].split()) == 4
-        assert found.attrs["masks"] == [repr(part) for part in parts_of(plan.mask)]
+        assert found.attrs["masks"] == [repr(part) for part in flagged(plan.mask)]
         assert found.odc.geobox == plan.grid
         found.compute().to_zarr(tmp_path / "flags.zarr")
         assert xr.open_zarr(tmp_path / "flags.zarr").masks.attrs["flag_masks"] == [1, 2, 4, 8]

@@ -16,7 +16,7 @@ FLOORS = {
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments"},
     2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
         "queries", "choices", "indexes"},
-    3: {"reading", "planes", "zonals", "audits"},
+    3: {"reading", "ready", "planes", "zonals", "audits"},
     4: {"lazy", "ledgers", "cubes", "flags", "comparisons", "composites", "series", "writers"},
     5: {"__init__", "__main__", "cli", "plots"},
 }

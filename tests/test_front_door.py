@@ -16,9 +16,9 @@ PUBLIC = [
     "CDSE", "EARTH_SEARCH", "EARTH_SEARCH_C1", "EARTH_SEARCH_L1C", "EARTH_SEARCH_V0", "PLANETARY_COMPUTER",
     "BandError", "Catalog", "Count", "EocubeError", "InputError", "LocalIndex", "Max", "Mean", "Median",
     "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "SCLMask", "UkisCSMask", "area",
-    "audit", "best", "compare_masks", "composite", "errors", "grid_for", "load", "lost", "mask", "masks_of",
-    "ndvi", "plan", "plot_masks", "sample", "score", "search", "search_tiles", "timeseries", "vote",
-    "write_cog", "write_zarr",
+    "audit", "best", "compare_masks", "composite", "errors", "grid_for", "load", "lost", "mask",
+    "mask_from", "masks_of", "ndvi", "plan", "plot_masks", "sample", "score", "search", "search_tiles",
+    "timeseries", "vote", "write_cog", "write_zarr",
 ]  # fmt: skip
 
 

@@ -43,6 +43,7 @@ _WHERE = {
     "load": "cubes",
     "lost": "ledgers",
     "mask": "masks",
+    "mask_from": "ready",
     "masks_of": "flags",
     "ndvi": "indices",
     "plan": "plans",
@@ -90,6 +91,7 @@ __all__ = [
     "load",
     "lost",
     "mask",
+    "mask_from",
     "masks_of",
     "ndvi",
     "plan",
@@ -132,6 +134,7 @@ if TYPE_CHECKING:
     from .plans import Plan, plan
     from .plots import plot_masks
     from .queries import search, search_tiles
+    from .ready import mask_from
     from .reducers import Count, Max, Mean, Median, Min, Percentile
     from .series import timeseries
     from .writers import write_cog, write_zarr

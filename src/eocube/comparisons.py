@@ -27,6 +27,7 @@ from .masks.parts import Flags, flags_of
 from .plans import Plan, plan
 from .reading import read_flags
 from .scenes import Scene
+from .sentinel2 import BANDS
 
 CLASSES = {"clear": 0, "cloud": 1, "shadow": 2}
 """Codes of a truth. Any other code is not known, and not counted."""
@@ -101,8 +102,10 @@ def compare_masks(
     if not isinstance(masks, Mapping) or not masks:
         raise MaskError("compare_masks needs masks by name: {'scl': eocube.SCLMask(), ...}.")
     table = flags_of(masks)
-    made = plan(items, grid, bands=table.bands[0], mask=table, chunk=chunk, memory=memory, loader=loader)
-    job = _Job(_grouped(made, table), table.names, truth if callable(truth) else None)
+    # No value band is read, but a plan wants one.
+    band = next((band for band in table.bands if band in BANDS and ":" not in band), "red")
+    made = plan(items, grid, bands=band, mask=table, chunk=chunk, memory=memory, loader=loader)
+    job = _Job(_grouped(made), table.names, truth if callable(truth) else None)
     codes = _codes(truth, made) if isinstance(truth, xr.DataArray) else None
     if truth is not None and codes is None and job.truth is None:
         raise InputError(f"truth={truth!r} is neither a DataArray nor a function.")
@@ -131,8 +134,9 @@ class _Job:
         return np.stack([found[name] for name in self.names]), np.asarray(seen)
 
 
-def _grouped(made: Plan, table: Flags) -> tuple[Plan, ...]:
+def _grouped(made: Plan) -> tuple[Plan, ...]:
     """Group masks that see the same: their pixels are read once. The farthest reach does for all."""
+    table: Flags = made.mask
     groups: dict[Any, list[int]] = {}
     for place, part in enumerate(table.parts):
         wants = need(part)

@@ -71,7 +71,9 @@ def masks_of(plan: Plan, masks: Mapping[str, Any] | None = None, *, flags: bool 
     if masks is None and plan.mask is None:
         raise MaskError("The plan has no mask: give plan(..., mask=...), or masks by name.")
     table = flags_of(plan.mask if masks is None else masks)
-    made = with_flags(plan, table)
+    if masks is not None:
+        _check_bands(plan, table)
+    made = replace(plan, mask=table)
     data = _flags(made)
     attrs: dict[str, Any] = {"grid_mapping": "spatial_ref", "masks": [repr(part) for part in table.parts]}
     if flags:
@@ -86,14 +88,7 @@ def masks_of(plan: Plan, masks: Mapping[str, Any] | None = None, *, flags: bool 
     return xr.DataArray(data, dims=DIMS, coords=_coordinates(plan), attrs=attrs, name="masks")
 
 
-def with_flags(plan: Plan, table: Flags) -> Plan:
-    """Return the plan with these masks.
-
-    Raises
-    ------
-    MaskError
-        If it does not hold a band that one needs.
-    """
+def _check_bands(plan: Plan, table: Flags) -> None:
     held = set.intersection(*(set(g.sources) for scene in plan.scenes for g in scene.granules))
     for part in table.parts:
         missing = [band for band in part.bands if band not in held]
@@ -102,7 +97,6 @@ def with_flags(plan: Plan, table: Flags) -> Plan:
                 f"Mask {part!r} needs {', '.join(part.bands)}, the plan holds no {', '.join(missing)}: add "
                 f"{missing} to the bands of the plan."
             )
-    return replace(plan, mask=table)
 
 
 def _coordinates(plan: Plan) -> dict[str, Any]:

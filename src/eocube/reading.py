@@ -173,10 +173,13 @@ def _found(
     place = _Place(lattice, geobox)
     around = None if look is None else [place.under(look, need.reach / need.resolution)] * len(seen)
     codes = _mosaic(plan, seen, need.bands, lattice, around, lost)
-    return [
-        place.of(how(plan.mask, _pixels(scene, need.bands, own, coding, lattice))) if granules else None
-        for scene, granules, own in zip(plan.scenes, seen, codes, strict=True)
-    ]
+    found: list[NDArray[Any] | None] = []
+    for scene, granules, own in zip(plan.scenes, seen, codes, strict=True):
+        if granules:
+            found.append(place.of(how(plan.mask, _pixels(scene, need.bands, own, coding, lattice))))
+        else:
+            found.append(None)
+    return found
 
 
 class _Place:
@@ -233,6 +236,8 @@ def _mosaic(
     A granule is valid where all its reflectance bands have data. In rounds: the first granules of
     all Scenes at once, then the second ones where the first had nothing, and so on.
     """
+    if not bands:  # a mask that looks at no band
+        return np.zeros((len(groups), 0, *geobox.shape), dtype=np.uint8)
     coding = plan.coding_of(bands, plan.dtype)
     every = np.ones(geobox.shape, dtype=bool)
     left = list(keep) if keep is not None else [every] * len(groups)

@@ -90,14 +90,14 @@ def flags_of(masks: Any) -> Flags:
         made = Flags(tuple(as_mask(own) for own in masks.values()), names)
     else:
         whole = as_mask(masks)
-        parts = parts_of(whole)
+        parts = flagged(whole)
         made = Flags(parts, _names(parts), None if len(parts) == 1 else whole)
     if not 1 <= len(made.parts) <= _MOST:
         raise MaskError(f"{len(made.parts)} masks cannot be flags: give 1 to {_MOST}.")
     return made
 
 
-def parts_of(found: Any) -> tuple[Any, ...]:
+def flagged(found: Any) -> tuple[Any, ...]:
     """Return the masks of which one, or enough, throws away what the whole does."""
     if isinstance(found, Both | Vote):
         return tuple(found.parts)
