@@ -119,9 +119,8 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
             " / ".join(_share(row[f"{kind} {score}"]) for score in ("precision", "recall", "f1", "iou"))
             for kind in ("cloud", "shadow")
         ]
-        lines.append(
-            f"| {name} | {row['clear']:.0%} | {kinds[0]} | {kinds[1]} | {row['rmse']:.4f} | {row['empty']:.2%} |"
-        )
+        cells = [name, f"{row['clear']:.0%}", *kinds, f"{row['rmse']:.4f}", f"{row['empty']:.2%}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -176,8 +176,8 @@ def _codes(truth: xr.DataArray, made: Plan) -> da.Array:
 
 def _said(grid: GeoBox) -> str:
     crs = "no CRS" if grid.crs is None else f"EPSG:{grid.crs.epsg}" if grid.crs.epsg else str(grid.crs)
-    rows, columns = grid.shape
-    return f"{crs}, {columns} x {rows} px of {grid.affine.a:g} from {grid.affine.c:.10g}, {grid.affine.f:.10g}"
+    (rows, columns), a = grid.shape, grid.affine
+    return f"{crs}, {columns} x {rows} px of {a.a:g} from {a.c:.10g}, {a.f:.10g}"
 
 
 def _counts(job: _Job, made: Plan, codes: da.Array | None, judged: bool) -> da.Array:

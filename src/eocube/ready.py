@@ -61,7 +61,8 @@ def mask_from(array: xr.DataArray, *, outside: bool | None = None) -> ArrayMask:
     bare = array.astype(np.uint8)
     plane = plane_of(bare if timed else bare.expand_dims(time=[np.datetime64(0, "ns")]))
     values = np.asarray(plane.source.values, dtype=bool)[:, 0]  # type: ignore[union-attr]
-    days = tuple(date.fromisoformat(str(t)) for t in np.datetime_as_string(plane.times, "D")) if timed else None
+    every = tuple(date.fromisoformat(str(day)) for day in np.datetime_as_string(plane.times, "D"))
+    days = every if timed else None
     if days is not None and len(set(days)) < len(days):
         raise MaskError(f"Mask {name} has a day twice.")
     return ArrayMask(values, plane.grid, days, name, None if outside is None else bool(outside))

@@ -59,8 +59,8 @@ class ArrayMask(Mask):
         if self.outside is None:
             raise MaskError(
                 f"Mask {self.name} ends within the area, or within the rim that a mask joined to it needs: "
-                f"{1 - inside.mean():.0%} of a window lie beyond it. Say outside=False to keep what is there, or "
-                "True to throw it away."
+                f"{1 - inside.mean():.0%} of a window lie beyond it. Say outside=False to keep what is there, "
+                "or True to throw it away."
             )
         return np.where(inside, found, self.outside)
 
@@ -73,8 +73,8 @@ class ArrayMask(Mask):
         nested = times >= 1 - 1e-6 and abs(times - round(times)) < 1e-6
         if ours.crs != theirs.crs or not nested or any(abs(s - round(s)) > 1e-3 for s in shifts):
             raise MaskError(
-                f"Mask {self.name} lies on another grid ({_said(ours)}) than the one on which masks work here "
-                f"({_said(theirs)}): bring it there first, for instance by array.odc.reproject(grid, "
+                f"Mask {self.name} lies on another grid ({_said(ours)}) than the one on which masks work "
+                f"here ({_said(theirs)}): bring it there first, for instance by array.odc.reproject(grid, "
                 "resampling='nearest')."
             )
         rows = (np.arange(px.shape[0]) + round(shifts[1])) // round(times)
