@@ -59,8 +59,8 @@ class ArrayMask(Mask):
         if self.outside is None:
             raise MaskError(
                 f"Mask {self.name} ends within the area, or within the rim that a mask joined to it needs: "
-                f"{1 - inside.mean():.0%} of a window lie beyond it. Say outside=False to keep what is there, "
-                "or True to throw it away."
+                f"{1 - inside.mean():.0%} of a window lie beyond it. Say outside=False to keep what is "
+                "there, or True to throw it away."
             )
         return np.where(inside, found, self.outside)
 

@@ -62,7 +62,7 @@ class UkisCSMask(Mask):
     -----
     The network weighs the whole of a tile for each of its pixels: to change a corner changes the logits
     at the far end of the tile by some hundredths. So all of a tile is always read, 257 pixels around a
-    block (7.7 km at 30 m), and blocks should be large. A run takes about 0.5 GB beside the block.
+    block (7.7 km at 30 m), and blocks should be large. A run takes about 0.4 GB beside the block.
 
     Wieland, Fichtner, Martinis 2022, doi 10.5194/isprs-archives-XLIII-B3-2022-217-2022; ukis-csmask 1.0.0,
     Apache-2.0.
