@@ -16,9 +16,9 @@ FLOORS = {
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "layers"},
     2: {"items", "granules", "scenes", "companions", "matches", "angles", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
         "queries", "choices", "indexes"},
-    3: {"reading", "planes", "zonals", "audits"},
-    4: {"lazy", "ledgers", "cubes", "composites", "series", "writers"},
-    5: {"__init__", "__main__", "cli"},
+    3: {"reading", "ready", "planes", "zonals", "audits"},
+    4: {"lazy", "ledgers", "cubes", "flags", "comparisons", "composites", "series", "writers"},
+    5: {"__init__", "__main__", "cli", "plots"},
 }
 BESIDE = {"sample"}
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

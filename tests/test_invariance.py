@@ -27,6 +27,7 @@ MASKS = {
     "looks around": (smooth | eo.SCLMask("cirrus")).dilate(metres=30),
     "shadows": eo.SCLMask() | eo.ProjectedShadow(of=eo.SCLMask(), distance=600),
     "recipe": eo.ProjectedShadow(of=eo.SCLMask("cloud_high", cleanup=(20, 60)), preset="gee", distance=300),
+    "vote": eo.vote(eo.SCLMask("strict"), smooth, eo.SCLMask().dilate(metres=45), at_least=2),
     "joined": (eo.SCLMask() & ~eo.SCLMask("shadow")).dilate(metres=20),
 }
 GRIDS = {

@@ -63,6 +63,7 @@ MASKS = [
     eo.SCLMask("strict", cleanup=(20, 40)),
     eo.ProjectedShadow(of=SCL),
     eo.ProjectedShadow(of=too_bright | SCL, preset="gee", dark=0.2, grow=40),
+    eo.vote(SCL, too_bright, dark, at_least=2),
 ]
 
 

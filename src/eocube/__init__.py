@@ -36,20 +36,26 @@ _WHERE = {
     "ReadError": "errors",
     "S2Cloudless": "masks",
     "SCLMask": "masks",
+    "UkisCSMask": "masks",
     "area": "areas",
     "audit": "audits",
     "best": "choices",
+    "compare_masks": "comparisons",
     "composite": "composites",
     "grid_for": "grids",
     "load": "cubes",
     "lost": "ledgers",
     "mask": "masks",
+    "mask_from": "ready",
+    "masks_of": "flags",
     "ndvi": "indices",
     "plan": "plans",
+    "plot_masks": "plots",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
     "timeseries": "series",
+    "vote": "masks",
     "write_cog": "writers",
     "write_zarr": "writers",
 }
@@ -80,22 +86,28 @@ __all__ = [
     "ReadError",
     "S2Cloudless",
     "SCLMask",
+    "UkisCSMask",
     "area",
     "audit",
     "best",
+    "compare_masks",
     "composite",
     "errors",
     "grid_for",
     "load",
     "lost",
     "mask",
+    "mask_from",
+    "masks_of",
     "ndvi",
     "plan",
+    "plot_masks",
     "sample",
     "score",
     "search",
     "search_tiles",
     "timeseries",
+    "vote",
     "write_cog",
     "write_zarr",
 ]
@@ -114,17 +126,21 @@ if TYPE_CHECKING:
         Catalog,
     )
     from .choices import best, score
+    from .comparisons import compare_masks
     from .composites import composite
     from .cubes import load
     from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError
+    from .flags import masks_of
     from .grids import grid_for
     from .indexes import LocalIndex
     from .indices import ndvi
     from .ledgers import lost
-    from .masks import CloudProbability, ProjectedShadow, S2Cloudless, SCLMask, mask
+    from .masks import CloudProbability, ProjectedShadow, S2Cloudless, SCLMask, UkisCSMask, mask, vote
     from .pixels import Pixels
     from .plans import Plan, plan
+    from .plots import plot_masks
     from .queries import search, search_tiles
+    from .ready import mask_from
     from .reducers import Count, Max, Mean, Median, Min, Percentile
     from .series import timeseries
     from .writers import write_cog, write_zarr

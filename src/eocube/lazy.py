@@ -34,14 +34,7 @@ def codes_of(plan: Plan, chunk: int) -> da.Array:
     rows, columns = plan.cut(chunk)
     token = token_of(plan)
     name, table = f"{_CODES}{token}-{chunk}", f"{_PLAN}{token}"
-    windows = BlockwiseDepDict(
-        {
-            (0, 0, i, j): (top, top + height, left, left + width)
-            for i, (top, height) in enumerate(zip(_starts(rows), rows, strict=True))
-            for j, (left, width) in enumerate(zip(_starts(columns), columns, strict=True))
-        },
-        numblocks=(1, 1, len(rows), len(columns)),
-    )
+    windows = windows_of(rows, columns, (0, 0))
     layer = blockwise(
         read_window, name, "tbyx", table, "", windows, "tbyx", numblocks={table: ()}, concatenate=True
     )
@@ -49,6 +42,16 @@ def codes_of(plan: Plan, chunk: int) -> da.Array:
     graph = HighLevelGraph(layers, {name: {table}, table: set()})
     chunks = ((len(plan.scenes),), (len(plan.bands),), rows, columns)
     return da.Array(graph, name, chunks, dtype=np.uint8 if plan.bands == ("scl",) else np.uint16)
+
+
+def windows_of(rows: tuple[int, ...], columns: tuple[int, ...], before: tuple[int, ...]) -> BlockwiseDepDict:
+    """Return the window of each block, as a step of the graph; ``before`` are a block's other indices."""
+    found = {
+        (*before, i, j): (top, top + height, left, left + width)
+        for i, (top, height) in enumerate(zip(_starts(rows), rows, strict=True))
+        for j, (left, width) in enumerate(zip(_starts(columns), columns, strict=True))
+    }
+    return BlockwiseDepDict(found, numblocks=(*(1 for _ in before), len(rows), len(columns)))
 
 
 class Shared:

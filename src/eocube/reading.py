@@ -8,7 +8,7 @@ step at once, so that it can have many requests under way.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +118,50 @@ class _Lost:
         return [tuple(granule for granule in own if granule.id not in self.ids) for own in groups]
 
 
+def read_flags(plan: Plan, window: Window, losses: list[Loss] | None = None) -> NDArray[Any]:
+    """Read which masks throw away what of one window; no value band is read.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its mask is a :class:`eocube.masks.parts.Flags`.
+    window, losses
+        As in :func:`read_codes`.
+
+    Returns
+    -------
+    array (time, y, x)
+        Flags; 1 where a band of the masks has no data.
+    """
+    top, bottom, left, right = window
+    geobox = plan.grid[top:bottom, left:right]
+    groups: Groups = plan.touching(shapely.box(*geobox.extent.boundingbox.bbox))
+    lost = _Lost(plan, window, [] if losses is None else losses)
+    found = _found(plan, geobox, groups, None, lost, lambda mask, px: mask.flags(px))
+    flags = np.ones((len(groups), *geobox.shape), dtype=plan.mask.dtype)
+    for layer, own in zip(flags, found, strict=True):
+        if own is not None:
+            layer[...] = own
+    return flags
+
+
 def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None, lost: _Lost) -> list[Bools]:
     """Return for each Scene bool (y, x), True where the mask leaves a pixel that is looked at."""
+    nothing = np.zeros(geobox.shape, dtype=bool)
+    thrown = _found(plan, geobox, groups, look, lost, apply)
+    kept = [nothing if own is None else np.logical_not(own, out=own) for own in thrown]
+    return kept if look is None else [own & look for own in kept]
+
+
+def _found(
+    plan: Plan,
+    geobox: GeoBox,
+    groups: Groups,
+    look: Bools | None,
+    lost: _Lost,
+    how: Callable[[Any, Pixels], NDArray[Any]],
+) -> list[NDArray[Any] | None]:
+    """Return for each Scene what ``how`` makes of the mask and its pixels (y, x), None without data."""
     need = plan.need
     assert need is not None
     lattice = lattice_around(geobox, need.resolution, need.reach, plan.mask_crs)
@@ -129,22 +171,19 @@ def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None, lost: 
     seen = [around if own else () for own, around in zip(groups, near, strict=True)]
     coding = plan.coding_of(need.bands, "float32")
     place = _Place(lattice, geobox)
-    nothing = np.zeros(geobox.shape, dtype=bool)
     around = None if look is None else [place.under(look, need.reach / need.resolution)] * len(seen)
     owners = np.zeros((len(seen), *lattice.shape), dtype=np.uint8) if sun_wanted(plan.mask) else None
     codes = _mosaic(plan, seen, need.bands, lattice, around, lost, owners)
-    kept = []
+    found: list[NDArray[Any] | None] = []
     for index, (scene, granules, own) in enumerate(zip(plan.scenes, seen, codes, strict=True)):
         if granules:
             px = _pixels(scene, need.bands, own, coding, lattice)
             if owners is not None:
                 px = replace(px, suns=tuple(granule.sun for granule in granules), sun_of=owners[index])
-            kept.append(~place.of(apply(plan.mask, px)))
+            found.append(place.of(how(plan.mask, px)))
         else:
-            kept.append(nothing)
-        if look is not None:
-            kept[-1] &= look
-    return kept
+            found.append(None)
+    return found
 
 
 class _Place:
@@ -157,8 +196,8 @@ class _Place:
         self.columns = np.floor(columns + 1e-6).astype(np.intp).clip(0, width - 1)
         self.separable = self.rows.shape[1] == 1 and self.columns.shape[0] == 1
 
-    def of(self, found: Bools) -> Bools:
-        """Return the mask at the window's pixels."""
+    def of(self, found: NDArray[Any]) -> NDArray[Any]:
+        """Return the mask at the window's pixels, as an array of its own."""
         if self.separable:
             return np.asarray(found.take(self.rows[:, 0], axis=0).take(self.columns[0], axis=1))
         return np.asarray(found[self.rows, self.columns])

@@ -240,6 +240,11 @@ class World:
         over, times = self._overhead(geobox, when)
         return _any((over.shadow > 0) & ~(over.cloud > 0), times)
 
+    def classes_on(self, geobox: GeoBox, when: When) -> NDArray[np.uint8]:
+        """Return 0 for clear, 1 for cloud or cirrus, 2 for shadow: uint8 ``(y, x)``, on any grid."""
+        cloud = self.cloud_on(geobox, when) | self.cirrus_on(geobox, when)
+        return np.where(cloud, 1, np.where(self.shadow_on(geobox, when), 2, 0)).astype(np.uint8)
+
     def shadow_vector(self, when: When) -> tuple[float, float]:
         """Return metres east and north (main zone's grid) from a cloud to its shadow."""
         east, north = make_sky(self.seed, self.size, self._pass(when)).toward_sun
