@@ -112,11 +112,12 @@ def _names(cube: xr.DataArray) -> tuple[str, ...]:
 
 
 def _try(how: Reducer, dates: Dates, cube: xr.DataArray) -> None:
-    """Let a reducer that picks say now, on a pixel without data, what it misses."""
-    nothing = np.full((cube.sizes["time"], cube.sizes["band"], 1, 1), np.nan, dtype=np.float32)
+    """Let a reducer that picks say now, on one made-up observation, what it misses."""
+    made_up = np.ones((1, cube.sizes["band"], 1, 1), dtype=np.float32)
+    times = None if dates.times is None else dates.times[:1]
     for part in getattr(how, "parts", (how,)):
         if getattr(part, "picks", False):
-            reduce_observations(part, Observations(nothing, bands=dates.bands, times=dates.times))
+            reduce_observations(part, Observations(made_up, bands=dates.bands, times=times))
 
 
 def _periods(cube: xr.DataArray, by: str | None) -> tuple[NDArray[np.intp], NDArray[Any] | None]:

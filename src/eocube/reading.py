@@ -19,6 +19,7 @@ from odc.geo.geobox import GeoBox
 from scipy.ndimage import maximum_filter
 
 from .codes import Coding
+from .distances import distances, with_distances
 from .grids import crs_of, lattice_around, pixel_coordinates
 from .loaders.base import Loader, Source
 from .loaders.gathering import gather
@@ -67,12 +68,13 @@ def read_codes(
     while True:
         groups = lost.without(groups)
         keep = None if look is None else [look for _ in groups]
+        far: list[NDArray[np.uint16]] = []
         if plan.mask is not None:
-            keep = _kept(plan, geobox, groups, look, lost)
+            keep = _kept(plan, geobox, groups, look, lost, far)
         known = len(lost.ids)
-        codes = _mosaic(plan, lost.without(groups), plan.bands, geobox, keep, lost)
+        codes = _mosaic(plan, lost.without(groups), plan.read_bands, geobox, keep, lost)
         if plan.mask is None or len(lost.ids) == known:
-            return codes
+            return with_distances(codes, far, plan.bands) if far else codes
         # The mask was made with a granule that is lost now: once more, as if it were not there.
 
 
@@ -118,8 +120,18 @@ class _Lost:
         return [tuple(granule for granule in own if granule.id not in self.ids) for own in groups]
 
 
-def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None, lost: _Lost) -> list[Bools]:
-    """Return for each Scene bool (y, x), True where the mask leaves a pixel that is looked at."""
+def _kept(
+    plan: Plan,
+    geobox: GeoBox,
+    groups: Groups,
+    look: Bools | None,
+    lost: _Lost,
+    far: list[NDArray[np.uint16]],
+) -> list[Bools]:
+    """Return for each Scene bool (y, x), True where the mask leaves a pixel that is looked at.
+
+    If the plan has a band for it, ``far`` gets the distances (y, x) from what the mask throws away.
+    """
     need = plan.need
     assert need is not None
     lattice = lattice_around(geobox, need.resolution, need.reach, plan.mask_crs)
@@ -132,12 +144,18 @@ def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None, lost: 
     nothing = np.zeros(geobox.shape, dtype=bool)
     around = None if look is None else [place.under(look, need.reach / need.resolution)] * len(seen)
     codes = _mosaic(plan, seen, need.bands, lattice, around, lost)
-    kept = []
+    kept, measured = [], plan.read_bands != plan.bands
     for scene, granules, own in zip(plan.scenes, seen, codes, strict=True):
         if granules:
-            kept.append(~place.of(apply(plan.mask, _pixels(scene, need.bands, own, coding, lattice))))
+            px = _pixels(scene, need.bands, own, coding, lattice)
+            thrown = apply(plan.mask, px)
+            kept.append(~place.of(thrown))
+            if measured:
+                far.append(place.of(distances(thrown & px.valid, px.resolution)))
         else:
             kept.append(nothing)
+            if measured:
+                far.append(nothing.astype(np.uint16))
         if look is not None:
             kept[-1] &= look
     return kept
@@ -153,8 +171,8 @@ class _Place:
         self.columns = np.floor(columns + 1e-6).astype(np.intp).clip(0, width - 1)
         self.separable = self.rows.shape[1] == 1 and self.columns.shape[0] == 1
 
-    def of(self, found: Bools) -> Bools:
-        """Return the mask at the window's pixels."""
+    def of(self, found: NDArray[Any]) -> NDArray[Any]:
+        """Return what is known of the mask's pixels at the window's."""
         if self.separable:
             return np.asarray(found.take(self.rows[:, 0], axis=0).take(self.columns[0], axis=1))
         return np.asarray(found[self.rows, self.columns])

@@ -1,12 +1,11 @@
 """The geometric median of each pixel: plain loops, compiled by numba. Imported when it is needed.
 
-Weiszfeld's iteration (E. Weiszfeld 1937, *Sur le point pour lequel la somme des distances de n points
-donnes est minimum*) from the mean on, with two things added:
-
-- Anderson's acceleration over the last three points (D. G. Anderson 1965, doi 10.1145/321296.321305):
-  the plain iteration is so slow at some pixels that a short step does not mean that it is near.
-- The test of Vardi and Zhang (2000, doi 10.1073/pnas.97.4.1423): an observation is itself the
-  geometric median where the unit vectors to the others add up to no more than it is there times.
+Two steps of Weiszfeld's iteration (E. Weiszfeld 1937, *Sur le point pour lequel la somme des distances
+de n points donnes est minimum*) from the mean, then Newton's method on the sum of distances, which is
+convex. Weiszfeld's steps alone are so slow at some pixels that a short one does not mean that the
+median is near; the length of Newton's does. By the test of Vardi and Zhang (2000, doi
+10.1073/pnas.97.4.1423) an observation is itself the geometric median where the unit vectors to the
+others add up to no more than the number of times it was observed.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 TOLERANCE = 1e-6
 """Last step, over the mean distance of the observations from their mean."""
 
-STEPS = 1000
-"""Most steps of a pixel; ten are usual."""
+STEPS = 500
+"""Most steps of a pixel; seven are usual."""
 
 Array = NDArray[np.floating[Any]]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -54,8 +53,8 @@ def geomedians(values: Array, out: Array, spread: Array) -> None:
     """
     dates, bands, pixels = values.shape
     seen, place = np.empty((bands, dates)), np.empty(dates, np.int64)
-    mean, y, work = np.empty(bands), np.empty(bands), np.empty((8, bands))
-    weight = np.empty(dates)
+    mean, y, weight = np.empty(bands), np.empty(bands), np.empty(dates)
+    unit, work = np.empty((bands, dates)), np.empty((4 + bands, bands))
     spread[:] = np.nan
     for p in range(pixels):
         n = _observations(values[:, :, p], seen, place)
@@ -69,7 +68,10 @@ def geomedians(values: Array, out: Array, spread: Array) -> None:
             mean[b] = total / n
             for i in range(n):
                 seen[b, i] -= mean[b]
-        _geomedian(seen, n, y, weight, work)
+        if bands == 1:  # no other band to share a distance with
+            y[0] = np.median(seen[0, :n])
+        else:
+            _geomedian(seen, n, y, weight, unit, work)
         for b in range(bands):
             y[b] += mean[b]
             out[b, p] = y[b]
@@ -95,48 +97,64 @@ def _observations(values: Array, seen: Array, place: NDArray[np.int64]) -> int:
 
 
 @_compiled
-def _geomedian(seen: Array, n: int, y: Array, weight: Array, work: Array) -> None:
+def _geomedian(seen: Array, n: int, y: Array, weight: Array, unit: Array, work: Array) -> None:
     """Move ``y`` from the mean of n observations (band, time), which is 0, to their geometric median."""
     bands = seen.shape[0]
-    step, pull, residual, image = work[0], work[1], work[2:5], work[5:8]
-    bound, least, known, test = -1.0, np.inf, 0, 2
-    y[:] = 0.0
+    last, step, move, pull, hesse = work[0], work[1], work[2], work[3], work[4:]
+    bound, least, share, tries, offs, test = -1.0, np.inf, 1.0, 0, 0, 2
+    for b in range(bands):
+        y[b] = 0.0
     for iteration in range(STEPS):
-        sum_of_distances, near, nearest = _weiszfeld(seen, n, y, weight, step)
+        distances, near, nearest, total = _look(seen, n, y, weight, unit, step)
         if bound < 0.0:
-            bound = (TOLERANCE * sum_of_distances / n) ** 2
-        better = sum_of_distances <= least * (1.0 + 1e-12)
-        if better:
-            least = sum_of_distances
-            _remember(residual, image, step, y)
-            known = min(known + 1, 3)
-        else:  # the accelerated step led uphill: on from the last point without it
-            known = 1
-        done = better and np.sum(step * step) <= bound
-        close = nearest**2 <= 100.0 * bound
-        if done and not close:
-            y += step
-            return
-        if done or iteration == test:
-            test *= 2
-            times, strength = _pull(seen, n, near, pull)
+            bound = (TOLERANCE * distances / n) ** 2
+        if distances > least * (1.0 + 1e-12) and tries < 6:  # Newton's step led uphill: a shorter one
+            share, tries = share * 0.3, tries + 1
+            for b in range(bands):
+                y[b] = last[b] + share * move[b]
+            continue
+        least, share = distances, 1.0
+        newton = iteration > 1 and tries < 6 and _newton(n, weight, unit, total, step, hesse, move)
+        tries = 0
+        length = 0.0
+        for b in range(bands):
+            last[b] = y[b]
+            if not newton:
+                move[b] = step[b] / total
+            length += move[b] ** 2
+        done, close = length <= bound, nearest**2 <= 100.0 * bound
+        if iteration >= test or (done and close):
+            test = 2 * iteration
+            times, strength, stretch = _pull(seen, n, near, pull)
             if strength <= times:
-                y[:] = seen[:, near]
+                for b in range(bands):
+                    y[b] = seen[b, near]
                 return
-            if close:  # stuck at an observation that is not the median: step off it
-                y[:] = seen[:, near] + (1.0 - times / strength) * pull
-                known, least = 0, np.inf
+            if done and close and offs < 3:  # stuck at an observation that is not the median
+                for b in range(bands):
+                    y[b] = seen[b, near] + (1.0 - times / strength) * pull[b] / stretch
+                offs, least = offs + 1, np.inf
                 continue
-        _accelerated(residual, image, known, y)
+        for b in range(bands):
+            y[b] = last[b] + move[b]
+        if done:
+            return
 
 
 @_compiled
-def _weiszfeld(seen: Array, n: int, y: Array, weight: Array, step: Array) -> tuple[float, int, float]:
-    """Write Weiszfeld's step; return the sum of distances, the nearest observation and its distance."""
-    weight[:n] = 1e-30  # never divide by 0
+def _look(
+    seen: Array, n: int, y: Array, weight: Array, unit: Array, step: Array
+) -> tuple[float, int, float, float]:
+    """Write the weights 1 / distance, the unit vectors to the observations, and their sum.
+
+    Returns the sum of distances, the nearest observation, its distance, and the sum of weights.
+    """
+    for i in range(n):
+        weight[i] = 1e-30  # never divide by 0
     for b in range(seen.shape[0]):
         for i in range(n):
-            weight[i] += (seen[b, i] - y[b]) ** 2
+            unit[b, i] = seen[b, i] - y[b]
+            weight[i] += unit[b, i] ** 2
     distances, near, total = 0.0, 0, 0.0
     for i in range(n):
         weight[i] = np.sqrt(weight[i])
@@ -150,25 +168,57 @@ def _weiszfeld(seen: Array, n: int, y: Array, weight: Array, step: Array) -> tup
     for b in range(seen.shape[0]):
         moved = 0.0
         for i in range(n):
-            moved += weight[i] * (seen[b, i] - y[b])
-        step[b] = moved / total
-    return distances, near, nearest
+            unit[b, i] *= weight[i]
+            moved += unit[b, i]
+        step[b] = moved
+    return distances, near, nearest, total
 
 
 @_compiled
-def _remember(residual: Array, image: Array, step: Array, y: Array) -> None:
-    """Put the newest step, and where it leads, before the two last ones."""
-    for b in range(len(y)):
-        residual[2, b], residual[1, b], residual[0, b] = residual[1, b], residual[0, b], step[b]
-        image[2, b], image[1, b], image[0, b] = image[1, b], image[0, b], y[b] + step[b]
+def _newton(
+    n: int, weight: Array, unit: Array, total: float, step: Array, hesse: Array, move: Array
+) -> bool:
+    """Write Newton's step: the second derivatives, by Cholesky; False where they are singular."""
+    bands = len(step)
+    for j in range(bands):
+        for k in range(j + 1):
+            value = 0.0
+            for i in range(n):
+                value += weight[i] * unit[j, i] * unit[k, i]
+            hesse[j, k] = total - value if j == k else -value
+    for j in range(bands):
+        for k in range(j + 1):
+            value = hesse[j, k]
+            for m in range(k):
+                value -= hesse[j, m] * hesse[k, m]
+            if j == k:
+                if value <= 1e-9 * total:
+                    return False
+                hesse[j, j] = np.sqrt(value)
+            else:
+                hesse[j, k] = value / hesse[k, k]
+    for j in range(bands):
+        value = step[j]
+        for k in range(j):
+            value -= hesse[j, k] * move[k]
+        move[j] = value / hesse[j, j]
+    for j in range(bands - 1, -1, -1):
+        value = move[j]
+        for k in range(j + 1, bands):
+            value -= hesse[k, j] * move[k]
+        move[j] = value / hesse[j, j]
+    return True
 
 
 @_compiled
-def _pull(seen: Array, n: int, near: int, pull: Array) -> tuple[int, float]:
-    """Write Weiszfeld's step at an observation, made of the others; return how often it is there, and
-    the length of the sum of the unit vectors to the others."""  # noqa: D205, D209
+def _pull(seen: Array, n: int, near: int, pull: Array) -> tuple[int, float, float]:
+    """Write the sum of the unit vectors from one observation to the others.
+
+    Returns how often it was observed, the length of that sum, and the sum of 1 / distance.
+    """
     times, total, strength = 0, 0.0, 0.0
-    pull[:] = 0.0
+    for b in range(seen.shape[0]):
+        pull[b] = 0.0
     for i in range(n):
         square = 0.0
         for b in range(seen.shape[0]):
@@ -182,31 +232,7 @@ def _pull(seen: Array, n: int, near: int, pull: Array) -> tuple[int, float]:
             pull[b] += unit * (seen[b, i] - seen[b, near])
     for b in range(seen.shape[0]):
         strength += pull[b] ** 2
-        pull[b] /= max(total, 1e-300)
-    return times, np.sqrt(strength)
-
-
-@_compiled
-def _accelerated(residual: Array, image: Array, known: int, y: Array) -> None:
-    """Write where the known steps point to together: Anderson's mixing, least squares by hand."""
-    bands = len(y)
-    aa, ab, bb, ar, br = 0.0, 0.0, 0.0, 0.0, 0.0
-    for b in range(bands):
-        one, two = residual[0, b] - residual[1, b], residual[1, b] - residual[2, b]
-        aa += one * one
-        ab += one * two
-        bb += two * two
-        ar += one * residual[0, b]
-        br += two * residual[0, b]
-    first, second = 0.0, 0.0
-    determinant = aa * bb - ab * ab
-    if known == 3 and determinant > 1e-6 * aa * bb:
-        first = (ar * bb - br * ab) / determinant
-        second = (br * aa - ar * ab) / determinant
-    elif known >= 2 and aa > 0.0:
-        first = ar / aa
-    for b in range(bands):
-        y[b] = image[0, b] - first * (image[0, b] - image[1, b]) - second * (image[1, b] - image[2, b])
+    return times, np.sqrt(strength), total
 
 
 @_compiled

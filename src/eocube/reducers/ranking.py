@@ -150,7 +150,8 @@ class Median:
 
 def _lower_strip(values: NDArray[Any]) -> Ranks:
     """Return the lower of the two middle values of each pixel, twice."""
-    low, _, _ = _median_strip(values)
+    low, high, _ = _median_strip(values)
+    low = np.where(high == _greatest(values.dtype), high, low)  # there is none at all
     return low, low, None
 
 
