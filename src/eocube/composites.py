@@ -142,7 +142,12 @@ def _periods(cube: xr.DataArray, by: str | None) -> tuple[NDArray[np.intp], NDAr
 
 
 def _reduced(
-    data: Any, how: Reducer, labels: NDArray[np.intp], size: tuple[int, int], dtype: np.dtype[Any], dates: Dates
+    data: Any,
+    how: Reducer,
+    labels: NDArray[np.intp],
+    size: tuple[int, int],
+    dtype: np.dtype[Any],
+    dates: Dates,
 ) -> Any:
     if isinstance(data, np.ndarray):
         return _reduce_block(data, how, labels, size, dtype, dates)

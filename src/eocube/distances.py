@@ -38,7 +38,7 @@ def distances(thrown: NDArray[np.bool_], resolution: float) -> NDArray[np.uint16
         return np.full(thrown.shape, CLOUD_REACH, dtype=np.uint16)
     found = distance_transform_edt(~thrown)
     found *= resolution
-    return np.rint(found.clip(1, CLOUD_REACH)).astype(np.uint16)
+    return np.asarray(np.rint(found.clip(1, CLOUD_REACH)), dtype=np.uint16)
 
 
 def with_distances(

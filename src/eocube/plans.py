@@ -26,6 +26,7 @@ from .codes import Coding
 from .costs import Cost, as_bytes, cost_of, fitting_chunk, task_bytes
 from .descriptions import as_html, as_text
 from .errors import (
+    BandError,
     GridError,
     InputError,
     ItemsError,
@@ -197,7 +198,7 @@ class Plan:
 
     @property
     def need(self) -> Need | None:
-        """What the mask needs, and the distance to what it throws away, at the resolution it will work on; None without a mask."""
+        """What the mask, and the distance to it, need, at the resolution it will work on; None without a mask."""
         if self.mask is None:
             return None
         wants = need(self.mask)
@@ -339,9 +340,9 @@ def plan(
 def _check_computed(bands: tuple[str, ...], mask: Any) -> None:
     computed = [band for band in bands if band in COMPUTED]
     if computed and mask is None:
-        raise MaskError(f"Band {computed[0]} says how far a mask's pixels are: give a mask, such as SCLMask().")
+        raise MaskError(f"Band {computed[0]} says how far off a mask's pixels are: give a mask.")
     if computed and len(computed) == len(bands):
-        raise BandError(f"Band {computed[0]} stands beside others: ask for one of a file, too, such as red.")
+        raise BandError(f"Band {computed[0]} stands beside others: ask for one of a file, too, as red.")
 
 
 def _scene_table(

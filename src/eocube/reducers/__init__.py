@@ -12,8 +12,7 @@ from .spectra import GeoMedian, Medoid
 
 __all__ = [
     "CLOUD_DISTANCE", "SOURCE",
-    "BestPixel", "Count", "First", "GeoMedian", "Join", "Latest", "Max", "MaxIndex", "MaxNDVI", "Mean", "Median",
-    "Medoid", "Min", "Observations", "Percentile", "Reducer",
-    "WeightedMean", "Weights",
+    "BestPixel", "Count", "First", "GeoMedian", "Join", "Latest", "Max", "MaxIndex", "MaxNDVI", "Mean",
+    "Median", "Medoid", "Min", "Observations", "Percentile", "Reducer", "WeightedMean", "Weights",
     "as_reducer", "reduce_codes", "reduce_observations",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ others add up to no more than the number of times it was observed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -29,12 +29,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def _compiled(function: Function) -> Function:
     """Compile when it is first called; kept on disk where numba finds a place."""
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        made: Function = njit(cache=True, **options)(function)
+        made: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # nowhere to write to
-        made = njit(**options)(function)
-    return made
+        made = njit(nogil=True, error_model="numpy")(function)
+    return cast("Function", made)
 
 
 @_compiled
@@ -97,7 +96,9 @@ def _observations(values: Array, seen: Array, place: NDArray[np.int64]) -> int:
 
 
 @_compiled
-def _geomedian(seen: Array, n: int, y: Array, weight: Array, unit: Array, work: Array) -> None:
+def _geomedian(  # noqa: C901  (one function to numba: what it calls costs)
+    seen: Array, n: int, y: Array, weight: Array, unit: Array, work: Array
+) -> None:
     """Move ``y`` from the mean of n observations (band, time), which is 0, to their geometric median."""
     bands = seen.shape[0]
     last, step, move, pull, hesse = work[0], work[1], work[2], work[3], work[4:]
@@ -175,7 +176,7 @@ def _look(
 
 
 @_compiled
-def _newton(
+def _newton(  # noqa: C901
     n: int, weight: Array, unit: Array, total: float, step: Array, hesse: Array, move: Array
 ) -> bool:
     """Write Newton's step: the second derivatives, by Cholesky; False where they are singular."""

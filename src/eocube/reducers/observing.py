@@ -86,14 +86,15 @@ class Observations:
         if self.coding is not None:
             found = self.coding.layer(found, band)
         if found.dtype.kind == "f":
-            return found
-        return np.where(found == 0, np.float32(np.nan), found.astype(np.float32))
+            return np.asarray(found)
+        return np.asarray(np.where(found == 0, np.float32(np.nan), found.astype(np.float32)))
 
     def named(self, date: int, name: str) -> NDArray[np.floating[Any]]:
         """Return one date of a band by its name: reflectance as 0 to 1, other bands as they are."""
         found = self.layer(date, self.place(name))
-        whole = self.dtype.kind != "f" and (name not in BANDS or BANDS[name].kind == "reflectance")
-        return found * np.float32(1 / QUANTIFICATION) if whole else found
+        known = BANDS.get(common(name))
+        whole = self.dtype.kind != "f" and (known is None or known.kind == "reflectance")
+        return np.asarray(found * np.float32(1 / QUANTIFICATION)) if whole else found
 
     def place(self, name: str) -> int:
         """Return the place of a band by its common or ESA's name."""

@@ -40,7 +40,7 @@ class Pick:
 
     picks: ClassVar[bool] = True
 
-    def choose(self, seen: Observations) -> NDArray[np.intp]:
+    def choose(self, seen: Observations) -> NDArray[np.intp]:  # noqa: ARG002
         """Return the place of the chosen date (y, x), -1 where none is clear."""
         raise InputError(f"{type(self).__name__} does not say what it picks.")
 
@@ -183,7 +183,7 @@ class MaxIndex(Pick):
             found = np.asarray(self.index(layers))
         if found.shape != seen.shape:
             raise InputError(
-                f"The index {self.index!r} returned an array of shape {found.shape}, needed is {seen.shape}."
+                f"{self.index!r} returned an array of shape {found.shape}, not {seen.shape}."
             )
         return found
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codes import Coding
 from ..errors import BandError, InputError, did_you_mean
 from .base import Block, settle
 from .observing import CLOUD_DISTANCE, Observations, common, place_of
@@ -135,7 +134,7 @@ class BestPixel(Pick):
     def choose(self, seen: Observations) -> NDArray[np.intp]:
         """Return the place of the chosen date (y, x), -1 where none is."""
         if seen.times is None:
-            raise InputError("BestPixel needs to know the dates: the cube has to have datetimes along 'time'.")
+            raise InputError("BestPixel needs to know the dates: the cube needs datetimes along 'time'.")
         chosen = greatest(seen, lambda date: self.score(seen, date))
         if self.strict:
             best = np.full(seen.shape, -np.inf)
@@ -284,6 +283,7 @@ def _check_far(far: float) -> None:
 def _needs_distance(how: Any, bands: tuple[str, ...], instead: str = "") -> None:
     if CLOUD_DISTANCE not in [common(band) for band in bands]:
         raise BandError(
-            f"{type(how).__name__} needs the band {CLOUD_DISTANCE}, the cube has: {', '.join(bands)}. Load it with "
-            f"the others, and a mask: bands=[..., '{CLOUD_DISTANCE}']{', or give ' + instead if instead else ''}."
+            f"{type(how).__name__} needs the band {CLOUD_DISTANCE}, the cube has: {', '.join(bands)}. Load "
+            f"it with the others and a mask: bands=[..., '{CLOUD_DISTANCE}']"
+            f"{', or give ' + instead if instead else ''}."
         )

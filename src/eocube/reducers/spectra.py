@@ -153,7 +153,7 @@ def _spectra(seen: Observations, bands: list[int]) -> NDArray[np.float32]:
 
 def _medoids(values: NDArray[np.float32]) -> NDArray[np.intp]:
     """Return the place of the medoid of each pixel, -1 where there is none."""
-    clear = ~np.isnan(values).any(axis=1)
+    clear = np.asarray(~np.isnan(values).any(axis=1))
     number = clear.sum(axis=0)
     # The pixels with most observations first, and of each the clear ones first: then no time is spent
     # on what is not clear, for those that have an i-th observation are the first so many pixels.
