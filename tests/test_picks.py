@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eocube as eo
@@ -253,3 +253,35 @@ def test_count_and_bounds(values, q):
     seen = ~np.isnan(low)
     assert (low[seen] <= middle[seen]).all()
     assert (middle[seen] <= high[seen]).all()
+
+
+class TestThroughTheFiles:
+    HOWS = (eo.BestPixel(200), eo.Medoid(), eo.MaxNDVI(), eo.GeoMedian(mads=True), eo.Median(method="lower"), eo.Count())
+
+    def made(self, items, small, dtype, **options):
+        bands = ["blue", "red", "nir", "cloud_distance"]
+        cube = eo.load(items, small.grid, bands=bands, mask=eo.SCLMask().dilate(metres=30), dtype=dtype, **options)
+        return eo.composite(cube, self.HOWS).compute(scheduler="sync")
+
+    @pytest.fixture(scope="class")
+    def whole(self, small, small_items):
+        return {dtype: self.made(small_items, small, dtype) for dtype in ("float32", "uint16")}
+
+    @settings(max_examples=4)
+    @given(chunk=st.integers(24, 120), seed=st.integers(0, 99), dtype=st.sampled_from(["float32", "uint16"]))
+    def test_neither_chunks_nor_the_order_of_items_matter(self, small, small_items, whole, chunk, seed, dtype):
+        order = np.random.default_rng(seed).permutation(len(small_items))
+        shuffled = [small_items[int(index)] for index in order]
+        found = self.made(shuffled, small, dtype, chunk=chunk)
+        np.testing.assert_array_equal(found, whole[dtype])
+        assert eo.sources(found).equals(eo.sources(whole[dtype]))
+
+    def test_both_kinds_of_cube_agree(self, whole):
+        floats, lean = whole["float32"], whole["uint16"]
+        assert lean.dtype == np.float32  # for the deviations
+        for name in ("red_median_lower", "blue_bestpixel", "nir_medoid"):
+            same = np.isclose(lean.sel(band=name), floats.sel(band=name) * 10_000, atol=1.001, equal_nan=True)
+            # Sums of distances that are equal in whole numbers may not be in reflectance.
+            assert same.mean() > (0.999 if "medoid" in name else 0.999999)
+        np.testing.assert_array_equal(lean.sel(band="source_bestpixel"), floats.sel(band="source_bestpixel"))
+        np.testing.assert_array_equal(lean.sel(band="count"), floats.sel(band="count"))

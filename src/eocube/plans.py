@@ -198,7 +198,7 @@ class Plan:
 
     @property
     def need(self) -> Need | None:
-        """What the mask, and the distance to it, need, at the resolution it will work on; None without a mask."""
+        """What the mask, and the distance to it, need, at the resolution it works on; None without a mask."""
         if self.mask is None:
             return None
         wants = need(self.mask)

@@ -168,7 +168,7 @@ class MaxIndex(Pick):
     @property
     def label(self) -> str:
         """What bands are called after where names clash."""
-        return f"max_{self.index if isinstance(self.index, str) else getattr(self.index, '__name__', 'index')}"
+        return f"max_{getattr(self.index, '__name__', self.index)}"
 
     def choose(self, seen: Observations) -> NDArray[np.intp]:
         """Return the place of the chosen date (y, x), -1 where none is clear."""
