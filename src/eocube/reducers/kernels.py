@@ -1,6 +1,6 @@
 """The geometric median of each pixel: plain loops, compiled by numba. Imported when it is needed.
 
-Two steps of Weiszfeld's iteration (E. Weiszfeld 1937, *Sur le point pour lequel la somme des distances
+One step of Weiszfeld's iteration (E. Weiszfeld 1937, *Sur le point pour lequel la somme des distances
 de n points donnes est minimum*) from the mean, then Newton's method on the sum of distances, which is
 convex. Weiszfeld's steps alone are so slow at some pixels that a short one does not mean that the
 median is near; the length of Newton's does. By the test of Vardi and Zhang (2000, doi
@@ -23,6 +23,9 @@ TOLERANCE = 1e-6
 STEPS = 500
 """Most steps of a pixel; seven are usual."""
 
+_FREE = {"reassoc", "contract"}
+"""Sums may be made in lanes, as the number of observations allows: NaN stays what it is."""
+
 Array = NDArray[np.floating[Any]]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -30,9 +33,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def _compiled(function: Function) -> Function:
     """Compile when it is first called; kept on disk where numba finds a place."""
     try:
-        made: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
+        made: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FREE)(function)
     except RuntimeError:  # nowhere to write to
-        made = njit(nogil=True, error_model="numpy")(function)
+        made = njit(nogil=True, error_model="numpy", fastmath=_FREE)(function)
     return cast("Function", made)
 
 
@@ -106,7 +109,7 @@ def _geomedian(  # noqa: C901  (one function to numba: what it calls costs)
     for b in range(bands):
         y[b] = 0.0
     for iteration in range(STEPS):
-        distances, near, nearest, total = _look(seen, n, y, weight, unit, step)
+        distances, total = _look(seen, n, y, weight, unit, step)
         if bound < 0.0:
             bound = (TOLERANCE * distances / n) ** 2
         if distances > least * (1.0 + 1e-12) and tries < 6:  # Newton's step led uphill: a shorter one
@@ -115,7 +118,7 @@ def _geomedian(  # noqa: C901  (one function to numba: what it calls costs)
                 y[b] = last[b] + share * move[b]
             continue
         least, share = distances, 1.0
-        newton = iteration > 1 and tries < 6 and _newton(n, weight, unit, total, step, hesse, move)
+        newton = iteration > 0 and tries < 6 and _newton(n, weight, unit, total, step, hesse, move)
         tries = 0
         length = 0.0
         for b in range(bands):
@@ -123,7 +126,15 @@ def _geomedian(  # noqa: C901  (one function to numba: what it calls costs)
             if not newton:
                 move[b] = step[b] / total
             length += move[b] ** 2
-        done, close = length <= bound, nearest**2 <= 100.0 * bound
+        done = close = False
+        near = 0
+        if iteration >= test or length <= 1e4 * bound:
+            for i in range(n):
+                near = i if weight[i] > weight[near] else near
+            close = 1.0 <= 100.0 * bound * weight[near] ** 2
+            # What is left after a step of Newton's goes with its square, as long as no kink is near.
+            done = length <= bound or (newton and length * weight[near] ** 2 <= 1e-4)
+            done = done and length <= 1e4 * bound
         if iteration >= test or (done and close):
             test = 2 * iteration
             times, strength, stretch = _pull(seen, n, near, pull)
@@ -145,10 +156,10 @@ def _geomedian(  # noqa: C901  (one function to numba: what it calls costs)
 @_compiled
 def _look(
     seen: Array, n: int, y: Array, weight: Array, unit: Array, step: Array
-) -> tuple[float, int, float, float]:
+) -> tuple[float, float]:
     """Write the weights 1 / distance, the unit vectors to the observations, and their sum.
 
-    Returns the sum of distances, the nearest observation, its distance, and the sum of weights.
+    Returns the sum of distances and the sum of weights.
     """
     for i in range(n):
         weight[i] = 1e-30  # never divide by 0
@@ -156,13 +167,11 @@ def _look(
         for i in range(n):
             unit[b, i] = seen[b, i] - y[b]
             weight[i] += unit[b, i] ** 2
-    distances, near, total = 0.0, 0, 0.0
+    distances, total = 0.0, 0.0
     for i in range(n):
         weight[i] = np.sqrt(weight[i])
+    for i in range(n):
         distances += weight[i]
-        if weight[i] < weight[near]:
-            near = i
-    nearest = weight[near]
     for i in range(n):
         weight[i] = 1.0 / weight[i]
         total += weight[i]
@@ -172,7 +181,7 @@ def _look(
             unit[b, i] *= weight[i]
             moved += unit[b, i]
         step[b] = moved
-    return distances, near, nearest, total
+    return distances, total
 
 
 @_compiled

@@ -19,7 +19,7 @@ from .ranking import Median
 MADS = ("emad", "smad", "bcmad")
 """Bands behind those of the geometric median: median Euclidean, cosine and Bray-Curtis distance."""
 
-_STRIP = 1 << 14
+_STRIP = 1 << 13
 """Pixels worked on at a time, so that what is made on the way stays in the caches."""
 
 _UNIT = 2.0**30
@@ -135,7 +135,7 @@ class Medoid(Pick):
         """Return the place of the chosen date (y, x), -1 where none is clear."""
         bands = seen.spectral()
         chosen = np.empty(seen.shape, dtype=np.intp)
-        step = max(1, _STRIP // 4 // max(seen.shape[1], 1))
+        step = max(1, _STRIP // 2 // max(seen.shape[1], 1))
         for first in range(0, seen.shape[0], step):
             rows = seen.rows(first, first + step)
             chosen[first : first + step] = _medoids(_spectra(rows, bands)).reshape(rows.shape)
