@@ -131,7 +131,7 @@ def _geomedian(  # noqa: C901  (one function to numba: what it calls costs)
         if iteration >= test or length <= 1e4 * bound:
             for i in range(n):
                 near = i if weight[i] > weight[near] else near
-            close = 1.0 <= 100.0 * bound * weight[near] ** 2
+            close = 100.0 * bound * weight[near] ** 2 >= 1.0
             # What is left after a step of Newton's goes with its square, as long as no kink is near.
             done = length <= bound or (newton and length * weight[near] ** 2 <= 1e-4)
             done = done and length <= 1e4 * bound

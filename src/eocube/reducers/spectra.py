@@ -19,8 +19,8 @@ from .ranking import Median
 MADS = ("emad", "smad", "bcmad")
 """Bands behind those of the geometric median: median Euclidean, cosine and Bray-Curtis distance."""
 
-_STRIP = 1 << 13
-"""Pixels worked on at a time, so that what is made on the way stays in the caches."""
+_STRIP = 1 << 20
+"""Values worked on at a time, so that what is made on the way stays small."""
 
 _UNIT = 2.0**30
 """Distances are added as whole numbers of 1 / _UNIT: so that a sum does not depend on the order of the
@@ -82,7 +82,7 @@ class GeoMedian:
         bands = seen.spectral()
         dtype = np.dtype(self.dtype_out(seen.dtype))
         out = np.empty((len(bands) + 3 * self.mads, *seen.shape), dtype=dtype)
-        step = max(1, _STRIP // max(seen.shape[1], 1))
+        step = _rows(seen, bands)
         for first in range(0, seen.shape[0], step):
             rows = seen.rows(first, first + step)
             out[:, first : first + step] = self._strip(_spectra(rows, bands), rows.shape, dtype)
@@ -119,7 +119,8 @@ class Medoid(Pick):
     """The clear observation with the least sum of distances to the others, with its ``source``.
 
     An observed spectrum, nearest to all others. Distances are Euclidean, over the bands of
-    reflectance. A tie goes to the earliest: of two observations it is the first.
+    reflectance. A tie goes to the earliest: of two observations it is the first. The time it takes
+    grows with the square of their number.
 
     Flood 2013, *Seasonal composite Landsat TM/ETM+ images using the medoid*, doi 10.3390/rs5126481.
 
@@ -135,11 +136,16 @@ class Medoid(Pick):
         """Return the place of the chosen date (y, x), -1 where none is clear."""
         bands = seen.spectral()
         chosen = np.empty(seen.shape, dtype=np.intp)
-        step = max(1, _STRIP // 2 // max(seen.shape[1], 1))
+        step = _rows(seen, bands)
         for first in range(0, seen.shape[0], step):
             rows = seen.rows(first, first + step)
             chosen[first : first + step] = _medoids(_spectra(rows, bands)).reshape(rows.shape)
         return chosen
+
+
+def _rows(seen: Observations, bands: list[int]) -> int:
+    """Return how many rows are worked on at a time."""
+    return max(1, _STRIP // max(len(seen) * len(bands) * seen.shape[1], 1))
 
 
 def _spectra(seen: Observations, bands: list[int]) -> NDArray[np.float32]:
