@@ -80,9 +80,8 @@ def test_outputs_are_compared():
 
 
 def test_reducers_are_timed_and_compared():
-    from click.testing import CliRunner
-
     from benchmarks.reducers import main as timed
+    from click.testing import CliRunner
 
     result = CliRunner().invoke(timed, ["--rounds", "1", "--size", "20", "--dates", "6"], catch_exceptions=False)
     assert result.exit_code == 0
