@@ -77,3 +77,13 @@ def test_outputs_are_compared():
     assert compared(ours, ours + np.float32([0, 0, 0, 1e-3])) == "differs in 25 %"
     assert compared(ours, np.nan_to_num(ours)) == "differs in 25 %"
     assert compared(ours, ours[:2]).startswith("shape")
+
+
+def test_reducers_are_timed_and_compared():
+    from benchmarks.reducers import main as timed
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(timed, ["--rounds", "1", "--size", "20", "--dates", "6"], catch_exceptions=False)
+    assert result.exit_code == 0
+    for words in ("Medoid()", "odc-algo with MADs, eps=1e-06", "eps=1e-09: "):
+        assert words in result.output

@@ -14,11 +14,12 @@ import eocube
 
 PUBLIC = [
     "CDSE", "EARTH_SEARCH", "EARTH_SEARCH_C1", "EARTH_SEARCH_L1C", "EARTH_SEARCH_V0", "PLANETARY_COMPUTER",
-    "BandError", "Catalog", "CloudProbability", "Count", "EocubeError", "InputError", "LocalIndex", "Max", "Mean", "Median",
-    "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "ProjectedShadow", "S2Cloudless", "SCLMask", "UkisCSMask", "area",
+    "BandError", "BestPixel", "Catalog", "CloudProbability", "Count", "EocubeError", "First", "GeoMedian", "InputError",
+    "Latest", "LocalIndex", "Max", "MaxIndex", "MaxNDVI", "Mean", "Median", "Medoid", "Min", "NoItemsError",
+    "Percentile", "Pixels", "Plan", "ReadError", "ProjectedShadow", "S2Cloudless", "SCLMask", "UkisCSMask", "WeightedMean", "area",
     "audit", "best", "compare_masks", "composite", "errors", "grid_for", "load", "lost", "mask",
     "mask_from", "masks_of", "ndvi", "plan", "plot_masks", "sample", "score", "search", "search_tiles",
-    "timeseries", "vote", "write_cog", "write_zarr",
+    "timeseries", "sources", "vote", "write_cog", "write_zarr",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .errors import CatalogError, ItemsError
 from .facts import is_sentinel_2, level_of
-from .sentinel2 import BANDS, band_name
+from .sentinel2 import BANDS, COMPUTED, band_name
 from .signing import check_signer
 
 OffsetRule = Literal["auto", "baseline", "boa_flag", "metadata"]
@@ -96,11 +96,11 @@ class Catalog:
         return replace(self, url=str(url))
 
 
-_COMMON = {name: name for name in BANDS}
-_ESA = {name: band.esa for name, band in BANDS.items()}
+_COMMON = {name: name for name in BANDS if name not in COMPUTED}
+_ESA = {name: BANDS[name].esa for name in _COMMON}
 _CDSE = {
-    name: f"{band.esa}_{10 if name in ('aot', 'wvp') else int(band.resolution)}m"
-    for name, band in BANDS.items()
+    name: f"{esa}_{10 if name in ('aot', 'wvp') else int(BANDS[name].resolution)}m"
+    for name, esa in _ESA.items()
 }
 
 EARTH_SEARCH = Catalog(

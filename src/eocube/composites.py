@@ -10,7 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .errors import BandError, InputError
-from .reducers import Join, Reducer, as_reducer, reduce_codes
+from .provenance import Dates, dates_of, table_of
+from .reducers import Join, Observations, Reducer, as_reducer, reduce_observations
 
 DIMS = ("time", "band", "y", "x")
 
@@ -26,8 +27,8 @@ def composite(
         Dims (time, band, y, x), of eocube or of any other library; lazy or not. No data is NaN, or
         0 in an integer cube.
     reducer : Reducer or sequence of Reducer
-        ``Median()``, ``Mean()``, ``Percentile(25)``, ``Count()`` or your own. Several are made
-        in one pass, their bands one after the other.
+        ``Median()``, ``Percentile(25)``, ``GeoMedian()``, ``Medoid()``, ``BestPixel(196)``, ``Count()``
+        ... or your own. Several are made in one pass, their bands one after the other.
     by : str, optional
         A period, any frequency xarray knows: ``"MS"`` (months), ``"QS-DEC"`` (seasons), ``"YS"``,
         ``"10D"``. One composite each, periods without a date being all no data. None: one
@@ -37,13 +38,16 @@ def composite(
     -------
     xarray.DataArray
         Dims (band, y, x), or (time, band, y, x) with ``by``, time being the start of each period.
+        A reducer that picks one observation gives a last band ``source``: the number of the scene
+        in the whole cube, counted from 1, no data where there is none; see :func:`eocube.sources`.
 
     Raises
     ------
     InputError
         If the cube has no such dims, the frequency is not known, or the reducer is none.
     BandError
-        If the cube holds classes, of which a median means nothing.
+        If the cube holds classes, of which a median means nothing, or lacks a band that the reducer
+        needs.
 
     Examples
     --------
@@ -56,14 +60,18 @@ def composite(
     """
     how = _reducer(reducer)
     cube = _checked(cube, how)
-    bands = tuple(str(band) for band in cube["band"].values)
-    names = how.bands_out(bands)
+    dates = dates_of(cube)
+    names = how.bands_out(dates.bands)
     dtype = np.dtype(how.dtype_out(cube.dtype))
+    _try(how, dates, cube)
     labels, starts = _periods(cube, by)
     count = 1 if starts is None else len(starts)
-    data = _reduced(cube.data, how, labels, (count, len(names)), dtype)
+    data = _reduced(cube.data, how, labels, (count, len(names)), dtype, dates)
     keep = {name: c for name, c in cube.coords.items() if not {"time", "band"} & {name, *c.dims}}
     attrs = {**cube.attrs, "reducer": repr(how), "scenes": int(cube.sizes["time"])}
+    attrs |= table_of(cube) if getattr(how, "picks", False) else {}
+    if dtype.kind == "f":
+        attrs.pop("nodata", None)  # it is NaN
     result = xr.DataArray(
         data, dims=DIMS, coords={"band": np.asarray(names), **keep}, attrs=attrs, name=cube.name
     )
@@ -88,7 +96,7 @@ def _checked(cube: xr.DataArray, how: Reducer) -> xr.DataArray:
     if cube.sizes["time"] == 0:
         raise InputError("The cube has no dates.")
     classes = cube.attrs.get("flag_band")
-    if classes in cube["band"].values and set(how.bands_out(("x",))) != {"count"}:
+    if classes in cube["band"].values and set(how.bands_out(_names(cube))) != {"count"}:
         raise BandError(
             f"{classes!r} holds classes, of which {how!r} means nothing: leave it out with "
             f"cube.sel(band=[...])."
@@ -97,6 +105,19 @@ def _checked(cube: xr.DataArray, how: Reducer) -> xr.DataArray:
     if cube.dtype.kind != "f" and nodata not in (0, None):
         raise InputError(f"In an integer cube 0 is no data, this one says nodata={nodata}: convert it first.")
     return cube.transpose(*DIMS)
+
+
+def _names(cube: xr.DataArray) -> tuple[str, ...]:
+    return tuple(str(band) for band in cube["band"].values)
+
+
+def _try(how: Reducer, dates: Dates, cube: xr.DataArray) -> None:
+    """Let a reducer that picks say now, on one made-up observation, what it misses."""
+    made_up = np.ones((1, cube.sizes["band"], 1, 1), dtype=np.float32)
+    times = None if dates.times is None else dates.times[:1]
+    for part in getattr(how, "parts", (how,)):
+        if getattr(part, "picks", False):
+            reduce_observations(part, Observations(made_up, bands=dates.bands, times=times))
 
 
 def _periods(cube: xr.DataArray, by: str | None) -> tuple[NDArray[np.intp], NDArray[Any] | None]:
@@ -121,10 +142,15 @@ def _periods(cube: xr.DataArray, by: str | None) -> tuple[NDArray[np.intp], NDAr
 
 
 def _reduced(
-    data: Any, how: Reducer, labels: NDArray[np.intp], size: tuple[int, int], dtype: np.dtype[Any]
+    data: Any,
+    how: Reducer,
+    labels: NDArray[np.intp],
+    size: tuple[int, int],
+    dtype: np.dtype[Any],
+    dates: Dates,
 ) -> Any:
     if isinstance(data, np.ndarray):
-        return _reduce_block(data, how, labels, size, dtype)
+        return _reduce_block(data, how, labels, size, dtype, dates)
     import dask.array as da
     from dask.base import tokenize
 
@@ -135,9 +161,9 @@ def _reduced(
     if data.numblocks[:2] != (1, 1):
         data = data.rechunk({0: -1, 1: -1})
     return da.map_blocks(
-        _reduce_block, data, how, labels, size, dtype, coding, dtype=dtype,
+        _reduce_block, data, how, labels, size, dtype, dates, coding, dtype=dtype,
         chunks=((size[0],), (size[1],), *data.chunks[2:]), meta=np.empty((0, 0, 0, 0), dtype=dtype),
-        name="composite-" + tokenize(data.name, how, labels, size, str(dtype), coding),
+        name="composite-" + tokenize(data.name, how, labels, size, str(dtype), dates, coding),
     )  # fmt: skip
 
 
@@ -147,14 +173,20 @@ def _reduce_block(
     labels: NDArray[np.intp],
     size: tuple[int, int],
     dtype: Any,
+    dates: Dates,
     coding: Any = None,
 ) -> NDArray[Any]:
     """Reduce (time, band, y, x) to (period, band out, y, x); a period without dates is no data."""
     out = np.zeros((*size, *block.shape[2:]), dtype=dtype)
+    order = np.arange(len(block)) if dates.order is None else dates.order
     for period in range(size[0]):
-        chosen = labels == period
-        part = block if chosen.all() else block[chosen] if chosen.any() else _nothing(block)
-        out[period] = how(part) if coding is None else reduce_codes(how, part, coding)
+        places = order[labels[order] == period]
+        whole = len(places) == len(block) and dates.order is None
+        part = block if whole else block[places] if len(places) else _nothing(block)
+        places = places if len(places) else order[:1]
+        times = None if dates.times is None else dates.times[places]
+        seen = Observations(part, coding, dates.bands, times, places + 1)
+        out[period] = reduce_observations(how, seen)
     return out
 
 

@@ -28,6 +28,7 @@ from .companions import check_levels, joined
 from .costs import Cost, as_bytes, cost_of, fitting_chunk, task_bytes
 from .descriptions import as_html, as_text
 from .errors import (
+    BandError,
     GridError,
     InputError,
     ItemsError,
@@ -43,7 +44,7 @@ from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
 from .masks.algebra import Need, as_mask, need, reach_for, sun_wanted
 from .reports import NOTHING_DROPPED, DroppedTable
 from .scenes import Scene, SceneTable, scenes_of
-from .sentinel2 import BANDS, band_names
+from .sentinel2 import BANDS, CLOUD_REACH, COMPUTED, band_names
 
 if TYPE_CHECKING:
     from .granules import Granule
@@ -197,13 +198,21 @@ class Plan:
         return tuple({id(g.grid): g.grid for own in self.used for g in own if g.grid is not None}.values())
 
     @property
+    def read_bands(self) -> tuple[str, ...]:
+        """The bands of the cube that are read from files."""
+        return tuple(band for band in self.bands if band not in COMPUTED)
+
+    @property
     def need(self) -> Need | None:
-        """What the mask needs, at the resolution it will work on; None without a mask."""
+        """What the mask, and the distance to it, need, at the resolution it works on; None without a mask."""
         if self.mask is None:
             return None
         wants = need(self.mask)
         pixel = _mask_resolution(wants.resolution, self.grid)
-        return wants._replace(resolution=pixel, reach=reach_for(self.mask, pixel, self._lowest_sun))
+        reach = reach_for(self.mask, pixel, self._lowest_sun)
+        return wants._replace(
+            resolution=pixel, reach=reach + CLOUD_REACH if COMPUTED & set(self.bands) else reach
+        )
 
     @cached_property
     def _lowest_sun(self) -> float:
@@ -263,7 +272,9 @@ def plan(
     grid : odc.geo.geobox.GeoBox
         From :func:`eocube.grid_for`, or your own.
     bands : str or iterable of str
-        Common or ESA's names; ``scl`` and other class bands are never scaled.
+        Common or ESA's names; ``scl`` and other class bands are never scaled. ``cloud_distance``
+        is worked out of the mask: metres to the nearest pixel that it throws away (not counting no
+        data), 3000 where there is none so near; the mask is then read that much farther.
     mask : mask, optional
         What is thrown away, for instance ``SCLMask()``.
     dtype : {"float32", "uint16"}
@@ -323,6 +334,7 @@ def plan(
     grid = check_grid(grid)
     items = as_dicts(items)
     wanted = None if mask is None else as_mask(mask)
+    _check_computed(names, wanted)
     _check_choice("dtype", dtype, ("float32", "uint16"))
     _check_choice("resampling", resampling, RESAMPLINGS)
     _check_choice("on_missing", on_missing, ("raise", "skip"))
@@ -347,9 +359,18 @@ def plan(
     return sized if right is sized.scenes else replace(sized, scenes=right)
 
 
+def _check_computed(bands: tuple[str, ...], mask: Any) -> None:
+    computed = [band for band in bands if band in COMPUTED]
+    if computed and mask is None:
+        raise MaskError(f"Band {computed[0]} says how far off a mask's pixels are: give a mask.")
+    if computed and len(computed) == len(bands):
+        raise BandError(f"Band {computed[0]} stands beside others: ask for one of a file, too, as red.")
+
+
 def _scene_table(
     items: Iterable[Any], bands: tuple[str, ...], mask: Any, grid: GeoBox, skip: bool
 ) -> SceneTable:
+    bands = tuple(band for band in bands if band not in COMPUTED)
     middle = Geometry(grid.extent.geom.centroid, grid.crs)
     longitude = float(lonlat(middle).centroid.x)
     extra = () if mask is None else tuple(b for b in need(mask).bands if b not in bands and ":" not in b)

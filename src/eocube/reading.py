@@ -19,6 +19,7 @@ from odc.geo.geobox import GeoBox
 from scipy.ndimage import maximum_filter
 
 from .codes import Coding
+from .distances import distances, with_distances
 from .grids import crs_of, lattice_around, pixel_coordinates
 from .loaders.base import Loader, Source
 from .loaders.gathering import gather
@@ -67,12 +68,13 @@ def read_codes(
     while True:
         groups = lost.without(groups)
         keep = None if look is None else [look for _ in groups]
+        far: list[NDArray[np.uint16]] = []
         if plan.mask is not None:
-            keep = _kept(plan, geobox, groups, look, lost)
+            keep = _kept(plan, geobox, groups, look, lost, far)
         known = len(lost.ids)
-        codes = _mosaic(plan, lost.without(groups), plan.bands, geobox, keep, lost)
+        codes = _mosaic(plan, lost.without(groups), plan.read_bands, geobox, keep, lost)
         if plan.mask is None or len(lost.ids) == known:
-            return codes
+            return with_distances(codes, far, plan.bands) if far else codes
         # The mask was made with a granule that is lost now: once more, as if it were not there.
 
 
@@ -137,7 +139,7 @@ def read_flags(plan: Plan, window: Window, losses: list[Loss] | None = None) -> 
     geobox = plan.grid[top:bottom, left:right]
     groups: Groups = plan.touching(shapely.box(*geobox.extent.boundingbox.bbox))
     lost = _Lost(plan, window, [] if losses is None else losses)
-    found = _found(plan, geobox, groups, None, lost, lambda mask, px: mask.flags(px))
+    found = _found(plan, geobox, groups, None, lost, lambda mask, px, place: place.of(mask.flags(px)))
     flags = np.ones((len(groups), *geobox.shape), dtype=plan.mask.dtype)
     for layer, own in zip(flags, found, strict=True):
         if own is not None:
@@ -145,11 +147,32 @@ def read_flags(plan: Plan, window: Window, losses: list[Loss] | None = None) -> 
     return flags
 
 
-def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None, lost: _Lost) -> list[Bools]:
-    """Return for each Scene bool (y, x), True where the mask leaves a pixel that is looked at."""
+def _kept(
+    plan: Plan,
+    geobox: GeoBox,
+    groups: Groups,
+    look: Bools | None,
+    lost: _Lost,
+    far: list[NDArray[np.uint16]],
+) -> list[Bools]:
+    """Return for each Scene bool (y, x), True where the mask leaves a pixel that is looked at.
+
+    If the plan has a band for it, ``far`` gets the distances (y, x) from what the mask throws away.
+    """
+    measured = plan.read_bands != plan.bands
+
+    def thrown(mask: Any, px: Pixels, place: _Place) -> Bools:
+        found = apply(mask, px)
+        if measured:
+            far.append(place.of(distances(found & px.valid, px.resolution)))
+        return place.of(found)
+
     nothing = np.zeros(geobox.shape, dtype=bool)
-    thrown = _found(plan, geobox, groups, look, lost, apply)
-    kept = [nothing if own is None else np.logical_not(own, out=own) for own in thrown]
+    kept = []
+    for index, own in enumerate(_found(plan, geobox, groups, look, lost, thrown)):
+        if own is None and measured:
+            far.insert(index, nothing.astype(np.uint16))
+        kept.append(nothing if own is None else np.logical_not(own, out=own))
     return kept if look is None else [own & look for own in kept]
 
 
@@ -159,7 +182,7 @@ def _found(
     groups: Groups,
     look: Bools | None,
     lost: _Lost,
-    how: Callable[[Any, Pixels], NDArray[Any]],
+    how: Callable[[Any, Pixels, _Place], NDArray[Any]],
 ) -> list[NDArray[Any] | None]:
     """Return for each Scene what ``how`` makes of the mask and its pixels (y, x), None without data."""
     need = plan.need
@@ -180,7 +203,7 @@ def _found(
             px = _pixels(scene, need.bands, own, coding, lattice)
             if owners is not None:
                 px = replace(px, suns=tuple(granule.sun for granule in granules), sun_of=owners[index])
-            found.append(place.of(how(plan.mask, px)))
+            found.append(how(plan.mask, px, place))
         else:
             found.append(None)
     return found
@@ -197,7 +220,7 @@ class _Place:
         self.separable = self.rows.shape[1] == 1 and self.columns.shape[0] == 1
 
     def of(self, found: NDArray[Any]) -> NDArray[Any]:
-        """Return the mask at the window's pixels, as an array of its own."""
+        """Return what is known of the mask's pixels at the window's, as an array of its own."""
         if self.separable:
             return np.asarray(found.take(self.rows[:, 0], axis=0).take(self.columns[0], axis=1))
         return np.asarray(found[self.rows, self.columns])

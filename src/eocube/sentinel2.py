@@ -33,7 +33,7 @@ class Band:
     name : str
         The STAC common name, eocube's word for the band.
     esa : str
-        ESA's name.
+        ESA's name; empty for what eocube works out itself.
     resolution : float
         Native pixel in metres.
     wavelength : float
@@ -84,14 +84,21 @@ BANDS: dict[str, Band] = _Bands(
         Band("wvp", "WVP", 20, kind="number"),
         Band("cloud", "CLD", 20, kind="number", nodata=255),
         Band("snow", "SNW", 20, kind="number", nodata=255),
+        Band("cloud_distance", "", 20, kind="number"),
     )
 )
 """Every band eocube knows, by common name, in ESA's order."""
 
+COMPUTED: frozenset[str] = frozenset({"cloud_distance"})
+"""Bands that are in no file. ``cloud_distance``: metres to the nearest pixel that the mask threw away."""
+
+CLOUD_REACH = 3000.0
+"""Metres up to which ``cloud_distance`` is known (FORCE: DREQ, beyond which the sky is taken for clear)."""
+
 _BY_ANY_NAME = {
     **{name: name for name in BANDS},
-    **{band.esa.lower(): name for name, band in BANDS.items()},
-    **{band.esa.lower().replace("b0", "b"): name for name, band in BANDS.items()},
+    **{band.esa.lower(): name for name, band in BANDS.items() if band.esa},
+    **{band.esa.lower().replace("b0", "b"): name for name, band in BANDS.items() if band.esa},
     "rededge071": "rededge1",
     "rededge075": "rededge2",
     "rededge078": "rededge3",
@@ -120,7 +127,7 @@ def band_name(name: str) -> str:
         return _BY_ANY_NAME[name.lower()]
     raise BandError(
         f"There is no band {name!r}.{did_you_mean(name, _BY_ANY_NAME)} Known bands: "
-        + ", ".join(f"{b.name} ({b.esa})" for b in BANDS.values())
+        + ", ".join(f"{b.name} ({b.esa})" if b.esa else b.name for b in BANDS.values())
         + "."
     )
 

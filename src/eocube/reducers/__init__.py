@@ -4,8 +4,15 @@ from .base import Reducer, as_reducer, reduce_codes
 from .counting import Count, Mean
 from .extremes import Max, Min
 from .joining import Join
+from .observing import CLOUD_DISTANCE, Observations, reduce_observations
+from .picking import SOURCE, First, Latest, MaxIndex, MaxNDVI
 from .ranking import Median, Percentile
+from .scoring import BestPixel, WeightedMean, Weights
+from .spectra import GeoMedian, Medoid
 
 __all__ = [
-    "Count", "Join", "Max", "Mean", "Median", "Min", "Percentile", "Reducer", "as_reducer", "reduce_codes",
+    "CLOUD_DISTANCE", "SOURCE",
+    "BestPixel", "Count", "First", "GeoMedian", "Join", "Latest", "Max", "MaxIndex", "MaxNDVI", "Mean",
+    "Median", "Medoid", "Min", "Observations", "Percentile", "Reducer", "WeightedMean", "Weights",
+    "as_reducer", "reduce_codes", "reduce_observations",
 ]  # fmt: skip

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..codes import Coding
 from ..errors import InputError
-from .base import Block, Reducer, reduce_codes
+from .base import Block, Reducer
+from .observing import Observations, reduce_observations
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,25 @@ class Join:
 
     parts: tuple[Reducer, ...]
 
+    @property
+    def picks(self) -> bool:
+        """Whether any part says from which scene a pixel is."""
+        return any(getattr(part, "picks", False) for part in self.parts)
+
     def __call__(self, block: Block) -> Block:
         """Reduce (time, band, y, x) to (all bands out, y, x)."""
-        dtype = self.dtype_out(block.dtype)
-        return np.concatenate([part(block).astype(dtype, copy=False) for part in self.parts])
+        return self.of_observations(Observations(block))
 
     def of_codes(self, codes: Block, coding: Coding) -> Block:
         """Reduce codes (time, band, y, x) to values (all bands out, y, x)."""
-        dtype = self.dtype_out(np.dtype(coding.dtype))
-        return np.concatenate(
-            [reduce_codes(part, codes, coding).astype(dtype, copy=False) for part in self.parts]
-        )
+        return self.of_observations(Observations(codes, coding))
+
+    def of_observations(self, seen: Observations) -> Block:
+        """Reduce observations to values (all bands out, y, x)."""
+        dtype = self.dtype_out(seen.dtype)
+        bands = seen.bands or tuple(map(str, range(seen.block.shape[1])))
+        found = [_in(dtype, reduce_observations(part, seen), part.bands_out(bands)) for part in self.parts]
+        return np.concatenate(found)
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
         """Return the bands of all parts."""
@@ -53,6 +62,20 @@ class Join:
         return np.result_type(*(floats or parts))
 
 
+def _in(dtype: np.dtype[Any], found: Block, names: tuple[str, ...]) -> Block:
+    """Return layers in another dtype: no data of integers becomes NaN, but a count of 0 stays."""
+    if dtype.kind != "f" or found.dtype.kind == "f":
+        return found.astype(dtype, copy=False)
+    out = found.astype(dtype)
+    for layer, name in zip(out, names, strict=True):
+        if name != "count":
+            layer[layer == 0] = np.nan
+    return out
+
+
 def _label(part: Reducer) -> str:
+    label = getattr(part, "label", None)
+    if label is not None:
+        return str(label)
     q = getattr(part, "q", None)
     return type(part).__name__.lower() if q is None else f"p{q:g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,21 +92,48 @@ class Median:
     Equals :func:`numpy.nanmedian` and ``cube.median("time")`` bit for bit on float32. On an
     integer cube the mean of the two middle ones is rounded half up.
 
+    Parameters
+    ----------
+    method : {"mean", "lower"}
+        Of an even number: the mean of the two middle ones, or the lower of them, which was observed
+        (in this band; another band may take it from another date).
+
+    Raises
+    ------
+    InputError
+        If the method is not known.
+
     Examples
     --------
     >>> import numpy as np
     >>> block = np.array([1, 2, np.nan, 4, 9], "float32").reshape(5, 1, 1, 1)
     >>> float(Median()(block)[0, 0, 0])
     3.0
+    >>> float(Median(method="lower")(block)[0, 0, 0])
+    2.0
     """
+
+    method: Literal["mean", "lower"] = "mean"
+
+    def __post_init__(self) -> None:
+        if self.method not in ("mean", "lower"):
+            raise InputError(f"Median(method={self.method!r}) is not known. Choose of: mean, lower.")
+
+    def __repr__(self) -> str:
+        return "Median()" if self.method == "mean" else f"Median(method={self.method!r})"
+
+    @property
+    def label(self) -> str:
+        """What bands are called after where names clash."""
+        return "median" if self.method == "mean" else f"median_{self.method}"
 
     def __call__(self, block: Block) -> Block:
         """Reduce (time, band, y, x) to (band, y, x)."""
-        return _of_values(block, _median_strip)
+        return _of_values(block, self._strip)
 
     def of_codes(self, codes: Block, coding: Coding) -> Block:
         """Reduce codes (time, band, y, x) to values (band, y, x)."""
-        return _of_codes(codes, coding, _median_strip)
+        return _of_codes(codes, coding, self._strip)
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
         """Return the bands themselves."""
@@ -115,6 +142,17 @@ class Median:
     def dtype_out(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype itself."""
         return dtype
+
+    @property
+    def _strip(self) -> Strip:
+        return _median_strip if self.method == "mean" else _lower_strip
+
+
+def _lower_strip(values: NDArray[Any]) -> Ranks:
+    """Return the lower of the two middle values of each pixel, twice."""
+    low, high, _ = _median_strip(values)
+    low = np.where(high == _greatest(values.dtype), high, low)  # there is none at all
+    return low, low, None
 
 
 def _median_strip(values: NDArray[Any]) -> Ranks:
