@@ -13,7 +13,7 @@ ROOT = Path(eocube.__file__).parent
 FLOORS = {
     0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses"},
     1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "facts", "filters", "shapes", "areas", "grids",
-        "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments"},
+        "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "calendars"},
     2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
         "queries", "choices", "indexes"},
     3: {"reading", "planes", "zonals", "audits"},
@@ -86,7 +86,7 @@ def test_masks_and_reducers_need_neither_stac_nor_dask_nor_rasterio():
 
 def test_composites_know_only_xarray_and_reducers():
     own = {name for name, own in imported(ROOT / "composites.py") if own}
-    assert own <= {"errors", "reducers", "lazy"}
+    assert own <= {"errors", "reducers", "lazy", "calendars"}
 
 
 def test_no_print_in_the_library():

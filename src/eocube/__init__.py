@@ -19,6 +19,7 @@ _WHERE = {
     "PLANETARY_COMPUTER": "catalogs",
     "BandError": "errors",
     "Catalog": "catalogs",
+    "Climatology": "calendars",
     "Count": "reducers",
     "EocubeError": "errors",
     "InputError": "errors",
@@ -32,6 +33,7 @@ _WHERE = {
     "Pixels": "pixels",
     "Plan": "plans",
     "ReadError": "errors",
+    "Rolling": "calendars",
     "SCLMask": "masks",
     "area": "areas",
     "audit": "audits",
@@ -60,6 +62,7 @@ __all__ = [
     "PLANETARY_COMPUTER",
     "BandError",
     "Catalog",
+    "Climatology",
     "Count",
     "EocubeError",
     "InputError",
@@ -73,6 +76,7 @@ __all__ = [
     "Pixels",
     "Plan",
     "ReadError",
+    "Rolling",
     "SCLMask",
     "area",
     "audit",
@@ -98,6 +102,7 @@ if TYPE_CHECKING:
     from . import errors, sample
     from .areas import area
     from .audits import audit
+    from .calendars import Climatology, Rolling
     from .catalogs import (
         CDSE,
         EARTH_SEARCH,
