@@ -15,8 +15,9 @@ import eocube
 PUBLIC = [
     "CDSE", "EARTH_SEARCH", "EARTH_SEARCH_C1", "EARTH_SEARCH_L1C", "EARTH_SEARCH_V0", "PLANETARY_COMPUTER",
     "BandError", "Catalog", "Climatology", "Count", "EocubeError", "InputError", "LocalIndex", "Max", "Mean", "Median",
-    "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "Rolling", "SCLMask", "area", "audit", "best",
-    "composite", "errors", "grid_for", "load", "lost", "mask", "ndvi", "plan", "sample", "score", "search",
+    "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "Rolling", "Rung", "SCLMask", "area", "audit", "best",
+    "composite", "errors", "fill_ladder", "grid_for", "load", "lost", "mask", "ndvi", "plan", "evi", "evi2", "index", "mndwi", "nbr", "ndbi", "ndmi", "ndre", "ndwi", "savi",
+    "sample", "score", "search",
     "search_tiles", "timeseries", "write_cog", "write_zarr",
 ]  # fmt: skip
 

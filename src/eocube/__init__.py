@@ -34,17 +34,29 @@ _WHERE = {
     "Plan": "plans",
     "ReadError": "errors",
     "Rolling": "calendars",
+    "Rung": "ladders",
     "SCLMask": "masks",
     "area": "areas",
     "audit": "audits",
     "best": "choices",
     "composite": "composites",
+    "evi": "indices",
+    "evi2": "indices",
+    "fill_ladder": "ladders",
     "grid_for": "grids",
+    "index": "spyndices",
     "load": "cubes",
     "lost": "ledgers",
     "mask": "masks",
+    "mndwi": "indices",
+    "nbr": "indices",
+    "ndbi": "indices",
+    "ndmi": "indices",
+    "ndre": "indices",
     "ndvi": "indices",
+    "ndwi": "indices",
     "plan": "plans",
+    "savi": "indices",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
@@ -77,19 +89,31 @@ __all__ = [
     "Plan",
     "ReadError",
     "Rolling",
+    "Rung",
     "SCLMask",
     "area",
     "audit",
     "best",
     "composite",
     "errors",
+    "evi",
+    "evi2",
+    "fill_ladder",
     "grid_for",
+    "index",
     "load",
     "lost",
     "mask",
+    "mndwi",
+    "nbr",
+    "ndbi",
+    "ndmi",
+    "ndre",
     "ndvi",
+    "ndwi",
     "plan",
     "sample",
+    "savi",
     "score",
     "search",
     "search_tiles",
@@ -118,7 +142,8 @@ if TYPE_CHECKING:
     from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError
     from .grids import grid_for
     from .indexes import LocalIndex
-    from .indices import ndvi
+    from .indices import evi, evi2, mndwi, nbr, ndbi, ndmi, ndre, ndvi, ndwi, savi
+    from .ladders import Rung, fill_ladder
     from .ledgers import lost
     from .masks import SCLMask, mask
     from .pixels import Pixels
@@ -126,6 +151,7 @@ if TYPE_CHECKING:
     from .queries import search, search_tiles
     from .reducers import Count, Max, Mean, Median, Min, Percentile
     from .series import timeseries
+    from .spyndices import index
     from .writers import write_cog, write_zarr
 
 

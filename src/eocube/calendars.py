@@ -87,7 +87,7 @@ class Rolling:
     >>> import pandas as pd
     >>> dates = pd.date_range("2024-01-15", "2024-03-15", freq="15D").values
     >>> calendar_of(Rolling(60, "month"), dates).members.sum(axis=1).tolist()
-    [4, 4, 3]
+    [3, 4, 2]
     """
 
     days: float

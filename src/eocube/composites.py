@@ -59,7 +59,7 @@ def composite(
     >>> months = eocube.composite(cube, eocube.Median(), by="MS")
     """
     how = _reducer(reducer)
-    cube = _checked(cube, how)
+    cube = checked(cube, how)
     bands = tuple(str(band) for band in cube["band"].values)
     names = how.bands_out(bands)
     dtype = np.dtype(how.dtype_out(cube.dtype))
@@ -85,7 +85,8 @@ def _reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:
     return as_reducer(reducer)
 
 
-def _checked(cube: xr.DataArray, how: Reducer) -> xr.DataArray:
+def checked(cube: xr.DataArray, how: Reducer) -> xr.DataArray:
+    """Return a cube in the order of its dims; raise an error if it cannot be reduced."""
     if not isinstance(cube, xr.DataArray) or set(cube.dims) != set(DIMS):
         found = tuple(cube.dims) if isinstance(cube, xr.DataArray) else type(cube).__name__
         raise InputError(f"A DataArray with dims {DIMS} is needed, found {found}.")
