@@ -14,11 +14,12 @@ FLOORS = {
     0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses"},
     1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "facts", "filters", "shapes", "areas", "grids",
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "calendars", "formulas",
-        "spyndices"},
+        "spyndices", "smoothers", "phenology"},
     2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
         "queries", "choices", "indexes"},
     3: {"reading", "planes", "zonals", "audits"},
-    4: {"lazy", "ledgers", "cubes", "composites", "series", "writers", "ladders"},
+    4: {"lazy", "ledgers", "cubes", "composites", "series", "writers", "ladders",
+        "smoothing", "seasons"},
     5: {"__init__", "__main__", "cli"},
 }
 BESIDE = {"sample"}

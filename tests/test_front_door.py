@@ -17,6 +17,7 @@ PUBLIC = [
     "BandError", "Catalog", "Climatology", "Count", "EocubeError", "InputError", "LocalIndex", "Max", "Mean", "Median",
     "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "Rolling", "Rung", "SCLMask", "area", "audit", "best",
     "composite", "errors", "fill_ladder", "grid_for", "load", "lost", "mask", "ndvi", "plan", "evi", "evi2", "index", "mndwi", "nbr", "ndbi", "ndmi", "ndre", "ndwi", "savi",
+    "Linear", "SavitzkyGolay", "Whittaker", "season_metrics", "smooth",
     "sample", "score", "search",
     "search_tiles", "timeseries", "write_cog", "write_zarr",
 ]  # fmt: skip

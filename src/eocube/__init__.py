@@ -23,6 +23,7 @@ _WHERE = {
     "Count": "reducers",
     "EocubeError": "errors",
     "InputError": "errors",
+    "Linear": "smoothers",
     "LocalIndex": "indexes",
     "Max": "reducers",
     "Mean": "reducers",
@@ -36,6 +37,8 @@ _WHERE = {
     "Rolling": "calendars",
     "Rung": "ladders",
     "SCLMask": "masks",
+    "SavitzkyGolay": "smoothers",
+    "Whittaker": "smoothers",
     "area": "areas",
     "audit": "audits",
     "best": "choices",
@@ -60,6 +63,8 @@ _WHERE = {
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
+    "season_metrics": "seasons",
+    "smooth": "smoothing",
     "timeseries": "series",
     "write_cog": "writers",
     "write_zarr": "writers",
@@ -78,6 +83,7 @@ __all__ = [
     "Count",
     "EocubeError",
     "InputError",
+    "Linear",
     "LocalIndex",
     "Max",
     "Mean",
@@ -91,6 +97,8 @@ __all__ = [
     "Rolling",
     "Rung",
     "SCLMask",
+    "SavitzkyGolay",
+    "Whittaker",
     "area",
     "audit",
     "best",
@@ -117,6 +125,8 @@ __all__ = [
     "score",
     "search",
     "search_tiles",
+    "season_metrics",
+    "smooth",
     "timeseries",
     "write_cog",
     "write_zarr",
@@ -150,7 +160,10 @@ if TYPE_CHECKING:
     from .plans import Plan, plan
     from .queries import search, search_tiles
     from .reducers import Count, Max, Mean, Median, Min, Percentile
+    from .seasons import season_metrics
     from .series import timeseries
+    from .smoothers import Linear, SavitzkyGolay, Whittaker
+    from .smoothing import smooth
     from .spyndices import index
     from .writers import write_cog, write_zarr
 
