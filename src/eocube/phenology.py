@@ -139,8 +139,8 @@ def _crossing(
     each = np.arange(values.shape[1])
     low, high = values[outer, each], values[inner, each]
     with np.errstate(all="ignore"):
-        part = (level - low) / (high - low)
-    return np.where(some, days[outer] + part * (days[inner] - days[outer]), np.nan)
+        day = days[outer] + (level - low) / (high - low) * (days[inner] - days[outer])
+    return np.where(some, day, np.nan)
 
 
 def _integral(values: Floats, days: Days, start: Floats, end: Floats) -> tuple[Floats, Floats, Floats]:
