@@ -98,6 +98,7 @@ class TestEach:
         cube = eo.load(small_items, small.grid, bands=bands, mask=eo.SCLMask(), chunk=40)
         for found in (cube.pipe(getattr(eo, name)), getattr(eo, name)(eo.composite(cube, eo.Median()))):
             assert len(real_tasks(graph_of(found.data))) == cube.data.npartitions > 4
+        assert getattr(eo, name)(cube).data.name == getattr(eo, name)(cube).data.name
 
 
 @given(st.lists(st.floats(-0.125, 1.5, width=32), min_size=2, max_size=2))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -303,6 +307,18 @@ class TestSmooth:
         table = pd.DataFrame({"field": 1, "time": dates, "mean": array.values})
         with pytest.raises(InputError, match=message):
             make(array, table)
+
+
+def test_the_benchmark_runs():
+    root = Path(__file__).parents[1]
+    paths = [str(root / "src"), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.smoothing", "--series", "30", "--rounds", "1"], cwd=root, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "eocube Whittaker " in done.stdout
+    assert "numpy, dense solve" in done.stdout
 
 
 @pytest.mark.real

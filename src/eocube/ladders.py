@@ -21,6 +21,8 @@ from .plans import Plan
 from .reducers import Reducer, as_reducer, reduce_codes
 
 Bools = NDArray[np.bool_]
+_STRIP = 1 << 16
+"""Pixels that are reduced at a time, as the reducers themselves do."""
 
 
 @dataclass(frozen=True)
@@ -223,22 +225,21 @@ class Climb:
         self, out: NDArray[Any], still: Bools, rung: int, block: NDArray[Any], dates: Bools, coding: Any
     ) -> None:
         """Settle those of the open pixels (y, x) of one period that have enough observations."""
-        rows, columns = np.nonzero(still)
-        count = np.zeros(len(rows), dtype=np.intp)
-        for date in np.flatnonzero(dates):
-            values = block[date][:, rows, columns]
-            has_data = values != 0 if coding is not None or values.dtype.kind != "f" else values == values
-            count += np.logical_and.reduce(has_data, axis=0)
-        enough = count >= self.least
-        if not enough.any():
-            return
-        rows, columns = rows[enough], columns[enough]
-        own = block[np.ix_(dates)][:, :, rows, columns][:, :, None]
-        found = self.how(own) if coding is None else reduce_codes(self.how, own, coding)
-        out[:-2, rows, columns] = found[:, 0]
-        out[-2, rows, columns] = count[enough]
-        out[-1, rows, columns] = rung
-        still[rows, columns] = False
+        own = block if dates.all() else block[dates]
+        is_code = coding is not None or block.dtype.kind != "f"
+        count = np.zeros(still.shape, dtype=np.uint16)
+        for values in own:
+            count += np.logical_and.reduce(values != 0 if is_code else values == values, axis=0)
+        enough = still & (count >= self.least)
+        rows, columns = np.nonzero(enough)
+        for first in range(0, len(rows), _STRIP):  # a strip at a time: no second block is held
+            at = rows[first : first + _STRIP], columns[first : first + _STRIP]
+            part = own[:, :, at[0], at[1]][:, :, None]
+            found = self.how(part) if coding is None else reduce_codes(self.how, part, coding)
+            out[:-2, at[0], at[1]] = found[:, 0]
+        out[-2][enough] = count[enough]
+        out[-1][enough] = rung
+        still &= ~enough
 
 
 def _data(task: Climb, sources: list[Any], cubes: list[xr.DataArray]) -> Any:

@@ -137,7 +137,7 @@ def _catalogue() -> dict[str, Any]:
 
 @cache
 def _read(name: str) -> Any:
-    """Read a file of the package without importing it: that would bring a plotting library along."""
+    """Read a file of the package; its code is not needed, so it is not imported."""
     spec = find_spec("spyndex")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError("index() needs spyndex' catalogue: pip install 'eocube[indices]'.")
