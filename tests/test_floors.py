@@ -17,7 +17,7 @@ FLOORS = {
         "spyndices", "smoothers", "phenology"},
     2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
         "queries", "choices", "indexes"},
-    3: {"reading", "planes", "zonals", "audits"},
+    3: {"reading", "planes", "zonals", "audits", "climbs"},
     4: {"lazy", "ledgers", "cubes", "composites", "series", "writers", "ladders",
         "smoothing", "seasons"},
     5: {"__init__", "__main__", "cli"},

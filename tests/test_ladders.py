@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -210,6 +211,24 @@ def test_losses_of_all_rungs_are_told(small, small_items):
     found = eo.fill_ladder(plans, eo.Median(), min_count=2).compute()
     assert not len(eo.lost(found))
     assert eo.lost(found).windows > 9  # of both plans
+
+
+def test_it_is_written_and_says_of_what_it_was_made(small, small_items, tmp_path):
+    plans = plans_of(small_items, small.grid, MASKS[:2])
+    found = eo.fill_ladder(plans, eo.Median())
+    assert found.attrs["items"] == sorted({granule.id for own in plans[0].used for granule in own})
+    assert found.attrs["rungs"] == [repr(mask) for mask in MASKS[:2]]
+    eo.write_cog(found, tmp_path / "best.tif")
+    with rasterio.open(tmp_path / "best.tif") as file:
+        assert file.descriptions == ("red", "nir", "count", "rung")
+        np.testing.assert_array_equal(file.read(4), found.sel(band="rung").values)
+    months = eo.fill_ladder(plans, eo.Median(), by="season")
+    scenes = eo.load(plans[0])
+    for step, period in enumerate(months["period"].values):
+        inside = (scenes.time >= months["time_start"][step]) & (scenes.time < months["time_end"][step])
+        expected = sorted(" ".join(scenes["items"].values[inside.values]).split())
+        assert months["items"].values[step].split() == expected, period
+    eo.write_zarr(months, tmp_path / "months.zarr")
 
 
 class TestMistakes:

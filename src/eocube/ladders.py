@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,16 +13,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .calendars import By, Calendar, Climatology, calendar_of
+from .climbs import Climb
 from .composites import DIMS, checked
 from .errors import InputError
 from .lazy import Shared, plan_of, plan_table, read_window, windows_of
 from .ledgers import ATTRIBUTE
 from .plans import Plan
-from .reducers import Reducer, as_reducer, reduce_codes
+from .reducers import Reducer, as_reducer
 
 Bools = NDArray[np.bool_]
-_STRIP = 1 << 16
-"""Pixels that are reduced at a time, as the reducers themselves do."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,12 @@ def fill_ladder(
     ]  # fmt: skip
     task = Climb(how, tuple(members), min_count, len(names) + 2, _dtype(how, cubes[0]))
     data = _data(task, [step.source for step in steps], cubes)
-    return _labelled(data, how, [*names, "count", "rung"], cubes, calendar)
+    made = _labelled(data, how, [*names, "count", "rung"], cubes)
+    items = _items(cubes, members)
+    if calendar is None:
+        return made.isel(time=0).assign_attrs({"items": items[0].split()} if items else {})
+    dated = made.assign_coords(calendar.coords)
+    return dated.assign_coords(items=("time", np.asarray(items))) if items else dated
 
 
 def _rungs(rungs: Any) -> list[Rung]:
@@ -176,72 +180,6 @@ def _dtype(how: Reducer, cube: xr.DataArray) -> np.dtype[Any]:
     return dtype if dtype.kind == "f" else np.result_type(dtype, np.uint16)
 
 
-@dataclass(frozen=True)
-class Climb:
-    """What a task of a ladder does.
-
-    Attributes
-    ----------
-    how : Reducer
-    members : tuple of bool array (period, time)
-        Of each rung the dates of each period.
-    least : int
-        Clear observations a pixel needs.
-    bands : int
-        Of the result, with count and rung.
-    dtype : dtype
-    """
-
-    how: Reducer
-    members: tuple[Bools, ...]
-    least: int
-    bands: int
-    dtype: np.dtype[Any]
-
-    def __call__(self, shape: tuple[int, int], takes: Sequence[Callable[[Bools], Any]]) -> NDArray[Any]:
-        """Return (period, band, y, x).
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Of the window.
-        takes : sequence of callable
-            Of each rung: given the open pixels (y, x), it returns a block and its Coding or None.
-        """
-        periods = len(self.members[0])
-        out = np.zeros((periods, self.bands, *shape), dtype=self.dtype)
-        if self.dtype.kind == "f":
-            out[:, :-2] = np.nan
-        still = np.ones((periods, *shape), dtype=bool)
-        for rung, (members, take) in enumerate(zip(self.members, takes, strict=True), 1):
-            look = np.logical_or.reduce(still[members.any(axis=1)], axis=0)
-            if look.any():
-                block, coding = take(look)
-                for period in np.flatnonzero(members.any(axis=1)):
-                    self._fill(out[period], still[period], rung, block, members[period], coding)
-        return out
-
-    def _fill(
-        self, out: NDArray[Any], still: Bools, rung: int, block: NDArray[Any], dates: Bools, coding: Any
-    ) -> None:
-        """Settle those of the open pixels (y, x) of one period that have enough observations."""
-        own = block if dates.all() else block[dates]
-        is_code = coding is not None or block.dtype.kind != "f"
-        count = np.zeros(still.shape, dtype=np.uint16)
-        for values in own:
-            count += np.logical_and.reduce(values != 0 if is_code else values == values, axis=0)
-        enough = still & (count >= self.least)
-        rows, columns = np.nonzero(enough)
-        for first in range(0, len(rows), _STRIP):  # a strip at a time: no second block is held
-            at = rows[first : first + _STRIP], columns[first : first + _STRIP]
-            part = own[:, :, at[0], at[1]][:, :, None]
-            found = self.how(part) if coding is None else reduce_codes(self.how, part, coding)
-            out[:-2, at[0], at[1]] = found[:, 0]
-        out[-2][enough] = count[enough]
-        out[-1][enough] = rung
-        still &= ~enough
-
-
 def _data(task: Climb, sources: list[Any], cubes: list[xr.DataArray]) -> Any:
     plans = [source if isinstance(source, Plan) else plan_of(source.data) for source in sources]
     if all(isinstance(cube.data, np.ndarray) for cube in cubes):
@@ -278,7 +216,7 @@ def _data(task: Climb, sources: list[Any], cubes: list[xr.DataArray]) -> Any:
         names.append(name)
     name = "ladder-" + tokenize(task.how, task.members, task.least, str(task.dtype), names, rows, columns)
     layers[name] = blockwise(
-        _climb, name, "pcyx", task, None, windows_of(rows, columns), "pcyx", *arguments,
+        _climb, name, "pcyx", task, None, windows_of(rows, columns, (0, 0)), "pcyx", *arguments,
         numblocks=numblocks, concatenate=True,
     )  # fmt: skip
     dependencies[name] = set(names)
@@ -304,9 +242,19 @@ def _given(block: NDArray[Any], look: Bools) -> tuple[NDArray[Any], Any]:  # noq
     return block, None
 
 
-def _labelled(
-    data: Any, how: Reducer, bands: list[str], cubes: list[xr.DataArray], calendar: Calendar | None
-) -> xr.DataArray:
+def _items(cubes: list[xr.DataArray], members: Sequence[Bools]) -> list[str]:
+    """Return of each period the Items that may be in it; nothing if a cube does not say its own."""
+    if not all("items" in cube.coords for cube in cubes):
+        return []
+    names = [cube["items"].values.astype(str) for cube in cubes]
+    return [
+        " ".join(sorted({item for own, rows in zip(names, members, strict=True)
+                         for items in own[rows[period]] for item in items.split()}))
+        for period in range(len(members[0]))
+    ]  # fmt: skip
+
+
+def _labelled(data: Any, how: Reducer, bands: list[str], cubes: list[xr.DataArray]) -> xr.DataArray:
     first = cubes[0]
     keep = {name: c for name, c in first.coords.items() if not {"time", "band"} & {name, *c.dims}}
     attrs = {
@@ -320,4 +268,4 @@ def _labelled(
         attrs |= {"on_error": "skip", ATTRIBUTE: " ".join(sorted(tokens))}
     made = xr.DataArray(data, dims=DIMS, coords={"band": bands, **keep}, attrs=attrs)
     made.name = first.name  # else xarray takes Dask's
-    return made.isel(time=0) if calendar is None else made.assign_coords(calendar.coords)
+    return made

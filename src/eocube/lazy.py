@@ -34,7 +34,7 @@ def codes_of(plan: Plan, chunk: int) -> da.Array:
     rows, columns = plan.cut(chunk)
     table, shared = plan_table(plan)
     name = f"{_CODES}{token_of(plan)}-{chunk}"
-    windows = windows_of(rows, columns)
+    windows = windows_of(rows, columns, (0, 0))
     layer = blockwise(
         read_window, name, "tbyx", table, "", windows, "tbyx", numblocks={table: ()}, concatenate=True
     )
@@ -44,14 +44,14 @@ def codes_of(plan: Plan, chunk: int) -> da.Array:
     return da.Array(graph, name, chunks, dtype=np.uint8 if plan.bands == ("scl",) else np.uint16)
 
 
-def windows_of(rows: tuple[int, ...], columns: tuple[int, ...]) -> BlockwiseDepDict:
-    """Return the window of each block, for a step (time, band, y, x) of the graph."""
-    windows = {
-        (0, 0, i, j): (top, top + height, left, left + width)
+def windows_of(rows: tuple[int, ...], columns: tuple[int, ...], before: tuple[int, ...]) -> BlockwiseDepDict:
+    """Return the window of each block, as a step of the graph; ``before`` are a block's other indices."""
+    found = {
+        (*before, i, j): (top, top + height, left, left + width)
         for i, (top, height) in enumerate(zip(_starts(rows), rows, strict=True))
         for j, (left, width) in enumerate(zip(_starts(columns), columns, strict=True))
     }
-    return BlockwiseDepDict(windows, numblocks=(1, 1, len(rows), len(columns)))
+    return BlockwiseDepDict(found, numblocks=(*(1 for _ in before), len(rows), len(columns)))
 
 
 def plan_table(plan: Plan) -> tuple[str, MaterializedLayer]:
