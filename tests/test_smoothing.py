@@ -267,6 +267,10 @@ class TestSmooth:
         with pytest.warns(EocubeWarning, match=r"fewer than 2 days, which Whittaker\(.*needs: they are NaN"):
             found = eo.smooth(array, eo.Whittaker())
         assert np.isnan(found[:, 1:]).all()
+        hours = pd.to_datetime(["2024-01-01 08:00", "2024-01-01 09:00", "2024-01-05 08:00", "2024-01-09 08:00", "2024-01-20 08:00"])
+        one_day = xr.DataArray([[0.1, 0.2, np.nan, np.nan, np.nan]], {"time": hours}, ("x", "time"))
+        with pytest.warns(EocubeWarning, match="fewer than 2 days"):
+            assert np.isnan(eo.smooth(one_day, eo.Whittaker())).all()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             eo.smooth(array.isel(x=[0, 2]), eo.Whittaker())  # never seen at all: nothing to warn of

@@ -15,7 +15,8 @@ from .smoothers import Days, Smoother, as_smoother, smoothed
 if TYPE_CHECKING:
     import pandas as pd
 
-_DAY = np.timedelta64(1, "D")
+_STRIP = 1 << 14
+"""Series that are smoothed at a time."""
 
 
 def smooth(
@@ -111,19 +112,20 @@ def _curves(
     """Return (..., day out) of (..., time)."""
     flat = values.reshape(-1, values.shape[-1]).T
     heavy = None if weights is None else np.broadcast_to(weights, values.shape).reshape(flat.T.shape).T
-    found = smoothed(flat, heavy, days, out, how, max_gap)
+    found = np.empty((flat.shape[1], len(out)), dtype=values.dtype)
+    for first in range(0, len(found), _STRIP):  # what is made on the way is float64: a strip at a time
+        part = slice(first, first + _STRIP)
+        own = None if heavy is None else heavy[:, part]
+        found[part] = smoothed(flat[:, part], own, days, out, how, max_gap).T
     _warn_of_few(flat, days, how)
-    return np.ascontiguousarray(found.T, dtype=values.dtype).reshape(*values.shape[:-1], len(out))
+    return found.reshape(*values.shape[:-1], len(out))
 
 
 def _warn_of_few(flat: NDArray[Any], days: Days, how: Smoother) -> None:
-    seen = np.isfinite(flat)
-    dates = seen.sum(axis=0)
-    few = (dates > 0) & (dates < how.need)
-    if how.need > 1 and len(np.unique(days)) < len(days):
-        for series in np.flatnonzero(dates >= how.need):
-            few[series] |= len(np.unique(days[seen[:, series]])) < how.need
-    if few.any():
+    order = np.argsort(days, kind="stable")
+    firsts = np.unique(days[order], return_index=True)[1]
+    seen = np.logical_or.reduceat(np.isfinite(flat[order]), firsts, axis=0).sum(axis=0)  # days
+    if ((seen > 0) & (seen < how.need)).any():
         warnings.warn(
             f"Some series were seen on fewer than {how.need} days, which {how!r} needs: they are NaN.",
             EocubeWarning, stacklevel=2,
