@@ -13,12 +13,14 @@ ROOT = Path(eocube.__file__).parent
 FLOORS = {
     0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses", "suns"},
     1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "facts", "filters", "shapes", "areas", "grids",
-        "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments",
+        "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "calendars", "formulas",
+        "spyndices", "smoothers", "phenology",
         "distances", "provenance", "layers"},
     2: {"items", "granules", "scenes", "companions", "matches", "angles", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
         "queries", "choices", "indexes"},
-    3: {"reading", "ready", "planes", "zonals", "audits"},
-    4: {"lazy", "ledgers", "cubes", "flags", "comparisons", "composites", "series", "writers"},
+    3: {"reading", "ready", "planes", "zonals", "audits", "climbs"},
+    4: {"lazy", "ledgers", "cubes", "flags", "comparisons", "composites", "series", "writers", "ladders",
+        "smoothing", "seasons"},
     5: {"__init__", "__main__", "cli", "plots"},
 }
 BESIDE = {"sample"}
@@ -87,7 +89,7 @@ def test_masks_and_reducers_need_neither_stac_nor_dask_nor_rasterio():
 
 def test_composites_know_only_xarray_and_reducers():
     own = {name for name, own in imported(ROOT / "composites.py") if own}
-    assert own <= {"errors", "provenance", "reducers", "lazy"}
+    assert own <= {"errors", "provenance", "reducers", "lazy", "calendars"}
 
 
 def test_no_print_in_the_library():

@@ -14,11 +14,13 @@ import eocube
 
 PUBLIC = [
     "CDSE", "EARTH_SEARCH", "EARTH_SEARCH_C1", "EARTH_SEARCH_L1C", "EARTH_SEARCH_V0", "PLANETARY_COMPUTER",
-    "BandError", "BestPixel", "Catalog", "CloudProbability", "Count", "EocubeError", "First", "GeoMedian", "InputError",
+    "BandError", "BestPixel", "Catalog", "CloudProbability", "Climatology", "Count", "EocubeError", "First", "GeoMedian", "InputError",
     "Latest", "LocalIndex", "Max", "MaxIndex", "MaxNDVI", "Mean", "Median", "Medoid", "Min", "NoItemsError",
-    "Percentile", "Pixels", "Plan", "ReadError", "ProjectedShadow", "S2Cloudless", "SCLMask", "UkisCSMask", "WeightedMean", "area",
-    "audit", "best", "compare_masks", "composite", "errors", "grid_for", "load", "lost", "mask",
-    "mask_from", "masks_of", "ndvi", "plan", "plot_masks", "sample", "score", "search", "search_tiles",
+    "Percentile", "Pixels", "Plan", "ReadError", "ProjectedShadow", "S2Cloudless", "Rolling", "Rung", "SCLMask", "UkisCSMask", "WeightedMean", "area",
+    "audit", "best", "compare_masks", "composite", "errors", "fill_ladder", "grid_for", "load", "lost", "mask",
+    "mask_from", "masks_of", "ndvi", "plan", "plot_masks", "evi", "evi2", "index", "mndwi", "nbr", "ndbi", "ndmi", "ndre", "ndwi", "savi",
+    "Linear", "SavitzkyGolay", "Whittaker", "season_metrics", "smooth",
+    "sample", "score", "search", "search_tiles",
     "timeseries", "sources", "vote", "write_cog", "write_zarr",
 ]  # fmt: skip
 

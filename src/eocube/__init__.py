@@ -21,12 +21,14 @@ _WHERE = {
     "BestPixel": "reducers",
     "Catalog": "catalogs",
     "CloudProbability": "masks",
+    "Climatology": "calendars",
     "Count": "reducers",
     "EocubeError": "errors",
     "First": "reducers",
     "GeoMedian": "reducers",
     "InputError": "errors",
     "Latest": "reducers",
+    "Linear": "smoothers",
     "LocalIndex": "indexes",
     "Max": "reducers",
     "MaxIndex": "reducers",
@@ -42,27 +44,44 @@ _WHERE = {
     "ProjectedShadow": "masks",
     "ReadError": "errors",
     "S2Cloudless": "masks",
+    "Rolling": "calendars",
+    "Rung": "ladders",
     "SCLMask": "masks",
     "UkisCSMask": "masks",
     "WeightedMean": "reducers",
+    "SavitzkyGolay": "smoothers",
+    "Whittaker": "smoothers",
     "area": "areas",
     "audit": "audits",
     "best": "choices",
     "compare_masks": "comparisons",
     "composite": "composites",
+    "evi": "indices",
+    "evi2": "indices",
+    "fill_ladder": "ladders",
     "grid_for": "grids",
+    "index": "spyndices",
     "load": "cubes",
     "lost": "ledgers",
     "mask": "masks",
     "mask_from": "ready",
     "masks_of": "flags",
+    "mndwi": "indices",
+    "nbr": "indices",
+    "ndbi": "indices",
+    "ndmi": "indices",
+    "ndre": "indices",
     "ndvi": "indices",
+    "ndwi": "indices",
     "plan": "plans",
     "plot_masks": "plots",
+    "savi": "indices",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
     "sources": "provenance",
+    "season_metrics": "seasons",
+    "smooth": "smoothing",
     "timeseries": "series",
     "vote": "masks",
     "write_cog": "writers",
@@ -80,12 +99,14 @@ __all__ = [
     "BestPixel",
     "Catalog",
     "CloudProbability",
+    "Climatology",
     "Count",
     "EocubeError",
     "First",
     "GeoMedian",
     "InputError",
     "Latest",
+    "Linear",
     "LocalIndex",
     "Max",
     "MaxIndex",
@@ -101,29 +122,46 @@ __all__ = [
     "ProjectedShadow",
     "ReadError",
     "S2Cloudless",
+    "Rolling",
+    "Rung",
     "SCLMask",
     "UkisCSMask",
     "WeightedMean",
+    "SavitzkyGolay",
+    "Whittaker",
     "area",
     "audit",
     "best",
     "compare_masks",
     "composite",
     "errors",
+    "evi",
+    "evi2",
+    "fill_ladder",
     "grid_for",
+    "index",
     "load",
     "lost",
     "mask",
     "mask_from",
     "masks_of",
+    "mndwi",
+    "nbr",
+    "ndbi",
+    "ndmi",
+    "ndre",
     "ndvi",
+    "ndwi",
     "plan",
     "plot_masks",
     "sample",
+    "savi",
     "score",
     "search",
     "search_tiles",
     "sources",
+    "season_metrics",
+    "smooth",
     "timeseries",
     "vote",
     "write_cog",
@@ -134,6 +172,7 @@ if TYPE_CHECKING:
     from . import errors, sample
     from .areas import area
     from .audits import audit
+    from .calendars import Climatology, Rolling
     from .catalogs import (
         CDSE,
         EARTH_SEARCH,
@@ -151,7 +190,8 @@ if TYPE_CHECKING:
     from .flags import masks_of
     from .grids import grid_for
     from .indexes import LocalIndex
-    from .indices import ndvi
+    from .indices import evi, evi2, mndwi, nbr, ndbi, ndmi, ndre, ndvi, ndwi, savi
+    from .ladders import Rung, fill_ladder
     from .ledgers import lost
     from .masks import CloudProbability, ProjectedShadow, S2Cloudless, SCLMask, UkisCSMask, mask, vote
     from .pixels import Pixels
@@ -176,7 +216,11 @@ if TYPE_CHECKING:
         Percentile,
         WeightedMean,
     )
+    from .seasons import season_metrics
     from .series import timeseries
+    from .smoothers import Linear, SavitzkyGolay, Whittaker
+    from .smoothing import smooth
+    from .spyndices import index
     from .writers import write_cog, write_zarr
 
 

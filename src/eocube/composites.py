@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from .calendars import By, calendar_of
 from .errors import BandError, InputError
 from .provenance import Dates, dates_of, table_of
 from .reducers import Join, Observations, Reducer, as_reducer, reduce_observations
@@ -17,7 +18,7 @@ DIMS = ("time", "band", "y", "x")
 
 
 def composite(
-    cube: xr.DataArray, reducer: Reducer | Sequence[Reducer], *, by: str | None = None
+    cube: xr.DataArray, reducer: Reducer | Sequence[Reducer], *, by: By | None = None
 ) -> xr.DataArray:
     """Reduce a cube over time.
 
@@ -29,22 +30,25 @@ def composite(
     reducer : Reducer or sequence of Reducer
         ``Median()``, ``Percentile(25)``, ``GeoMedian()``, ``Medoid()``, ``BestPixel(196)``, ``Count()``
         ... or your own. Several are made in one pass, their bands one after the other.
-    by : str, optional
-        A period, any frequency xarray knows: ``"MS"`` (months), ``"QS-DEC"`` (seasons), ``"YS"``,
-        ``"10D"``. One composite each, periods without a date being all no data. None: one
-        composite of all dates.
+    by : str, Rolling or Climatology, optional
+        Periods: ``"month"``, ``"season"``, ``"year"``, ``"dekad"``, any frequency xarray knows
+        (``"10D"``, ``"YS-OCT"``), ``Rolling(60, "month")``, ``Climatology("month")``. One composite
+        each, periods without a date being all no data. None: one composite of all dates.
 
     Returns
     -------
     xarray.DataArray
-        Dims (band, y, x), or (time, band, y, x) with ``by``, time being the start of each period.
+        Dims (band, y, x), or (time, band, y, x) with ``by``, time being pandas' label of each period:
+        its start, for frequencies like ``"ME"`` its end. Coordinates ``time_start`` and ``time_end`` (not
+        in it), ``period`` (its name) and ``dates`` (how many). With a climatology ``month``, ``season``
+        or ``dekad`` takes the place of ``time``.
         A reducer that picks one observation gives a last band ``source``: the number of the scene
         in the whole cube, counted from 1, no data where there is none; see :func:`eocube.sources`.
 
     Raises
     ------
     InputError
-        If the cube has no such dims, the frequency is not known, or the reducer is none.
+        If the cube has no such dims, or the reducer is none; ``PeriodError`` if ``by`` is not known.
     BandError
         If the cube holds classes, of which a median means nothing, or lacks a band that the reducer
         needs.
@@ -59,14 +63,14 @@ def composite(
     >>> months = eocube.composite(cube, eocube.Median(), by="MS")
     """
     how = _reducer(reducer)
-    cube = _checked(cube, how)
+    cube = checked(cube, how)
     dates = dates_of(cube)
     names = how.bands_out(dates.bands)
     dtype = np.dtype(how.dtype_out(cube.dtype))
     _try(how, dates, cube)
-    labels, starts = _periods(cube, by)
-    count = 1 if starts is None else len(starts)
-    data = _reduced(cube.data, how, labels, (count, len(names)), dtype, dates)
+    calendar = None if by is None else calendar_of(by, cube["time"].values)
+    members = np.ones((1, cube.sizes["time"]), dtype=bool) if calendar is None else calendar.members
+    data = _reduced(cube.data, how, members, len(names), dtype, dates)
     keep = {name: c for name, c in cube.coords.items() if not {"time", "band"} & {name, *c.dims}}
     attrs = {**cube.attrs, "reducer": repr(how), "scenes": int(cube.sizes["time"])}
     attrs |= table_of(cube) if getattr(how, "picks", False) else {}
@@ -75,7 +79,9 @@ def composite(
     result = xr.DataArray(
         data, dims=DIMS, coords={"band": np.asarray(names), **keep}, attrs=attrs, name=cube.name
     )
-    return result.isel(time=0) if starts is None else result.assign_coords(time=starts)
+    if calendar is None:
+        return result.isel(time=0)
+    return result.rename(time=calendar.dim).assign_coords(calendar.coords)
 
 
 def _reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:
@@ -87,7 +93,8 @@ def _reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:
     return as_reducer(reducer)
 
 
-def _checked(cube: xr.DataArray, how: Reducer) -> xr.DataArray:
+def checked(cube: xr.DataArray, how: Reducer) -> xr.DataArray:
+    """Return a cube in the order of its dims; raise an error if it cannot be reduced."""
     if not isinstance(cube, xr.DataArray) or set(cube.dims) != set(DIMS):
         found = tuple(cube.dims) if isinstance(cube, xr.DataArray) else type(cube).__name__
         raise InputError(f"A DataArray with dims {DIMS} is needed, found {found}.")
@@ -120,37 +127,16 @@ def _try(how: Reducer, dates: Dates, cube: xr.DataArray) -> None:
             reduce_observations(part, Observations(made_up, bands=dates.bands, times=times))
 
 
-def _periods(cube: xr.DataArray, by: str | None) -> tuple[NDArray[np.intp], NDArray[Any] | None]:
-    """Return the period of each date, and the starts of the periods."""
-    if by is None:
-        return np.zeros(cube.sizes["time"], dtype=np.intp), None
-    from xarray.groupers import TimeResampler
-
-    times = xr.DataArray(np.sort(cube["time"].values), dims="time", name="time")
-    times = times.assign_coords(time=times)
-    try:
-        encoded = TimeResampler(freq=by).factorize(times["time"])
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"by={by!r} is not a frequency ({error}): write 'MS' for months, 'QS-DEC' for seasons, "
-            "'YS' for years, '10D' for ten days."
-        ) from error
-    in_order = np.asarray(encoded.codes.values, dtype=np.intp)
-    labels = np.empty_like(in_order)
-    labels[np.argsort(cube["time"].values, kind="stable")] = in_order
-    return labels, np.asarray(encoded.full_index)
-
-
 def _reduced(
     data: Any,
     how: Reducer,
-    labels: NDArray[np.intp],
-    size: tuple[int, int],
+    members: NDArray[np.bool_],
+    bands: int,
     dtype: np.dtype[Any],
     dates: Dates,
 ) -> Any:
     if isinstance(data, np.ndarray):
-        return _reduce_block(data, how, labels, size, dtype, dates)
+        return _reduce_block(data, how, members, bands, dtype, dates)
     import dask.array as da
     from dask.base import tokenize
 
@@ -161,26 +147,26 @@ def _reduced(
     if data.numblocks[:2] != (1, 1):
         data = data.rechunk({0: -1, 1: -1})
     return da.map_blocks(
-        _reduce_block, data, how, labels, size, dtype, dates, coding, dtype=dtype,
-        chunks=((size[0],), (size[1],), *data.chunks[2:]), meta=np.empty((0, 0, 0, 0), dtype=dtype),
-        name="composite-" + tokenize(data.name, how, labels, size, str(dtype), dates, coding),
+        _reduce_block, data, how, members, bands, dtype, dates, coding, dtype=dtype,
+        chunks=((len(members),), (bands,), *data.chunks[2:]), meta=np.empty((0, 0, 0, 0), dtype=dtype),
+        name="composite-" + tokenize(data.name, how, members, bands, str(dtype), dates, coding),
     )  # fmt: skip
 
 
 def _reduce_block(
     block: NDArray[Any],
     how: Reducer,
-    labels: NDArray[np.intp],
-    size: tuple[int, int],
+    members: NDArray[np.bool_],
+    bands: int,
     dtype: Any,
     dates: Dates,
     coding: Any = None,
 ) -> NDArray[Any]:
     """Reduce (time, band, y, x) to (period, band out, y, x); a period without dates is no data."""
-    out = np.zeros((*size, *block.shape[2:]), dtype=dtype)
+    out = np.zeros((len(members), bands, *block.shape[2:]), dtype=dtype)
     order = np.arange(len(block)) if dates.order is None else dates.order
-    for period in range(size[0]):
-        places = order[labels[order] == period]
+    for period, chosen in enumerate(members):
+        places = order[chosen[order]]
         whole = len(places) == len(block) and dates.order is None
         part = block if whole else block[places] if len(places) else _nothing(block)
         places = places if len(places) else order[:1]

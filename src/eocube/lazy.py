@@ -32,13 +32,13 @@ _CODES, _VALUES, _PLAN = "eocube-codes-", "eocube-values-", "eocube-plan-"
 def codes_of(plan: Plan, chunk: int) -> da.Array:
     """Build the graph: the plan is one shared key, a task holds its window and nothing else."""
     rows, columns = plan.cut(chunk)
-    token = token_of(plan)
-    name, table = f"{_CODES}{token}-{chunk}", f"{_PLAN}{token}"
+    table, shared = plan_table(plan)
+    name = f"{_CODES}{token_of(plan)}-{chunk}"
     windows = windows_of(rows, columns, (0, 0))
     layer = blockwise(
         read_window, name, "tbyx", table, "", windows, "tbyx", numblocks={table: ()}, concatenate=True
     )
-    layers = {name: layer, table: MaterializedLayer({(table,): Shared(plan, token)})}
+    layers = {name: layer, table: shared}
     graph = HighLevelGraph(layers, {name: {table}, table: set()})
     chunks = ((len(plan.scenes),), (len(plan.bands),), rows, columns)
     return da.Array(graph, name, chunks, dtype=np.uint8 if plan.bands == ("scl",) else np.uint16)
@@ -52,6 +52,13 @@ def windows_of(rows: tuple[int, ...], columns: tuple[int, ...], before: tuple[in
         for j, (left, width) in enumerate(zip(_starts(columns), columns, strict=True))
     }
     return BlockwiseDepDict(found, numblocks=(*(1 for _ in before), len(rows), len(columns)))
+
+
+def plan_table(plan: Plan) -> tuple[str, MaterializedLayer]:
+    """Return the shared key of a plan, and the step of the graph that holds it."""
+    token = token_of(plan)
+    table = f"{_PLAN}{token}"
+    return table, MaterializedLayer({(table,): Shared(plan, token)})
 
 
 class Shared:
@@ -107,13 +114,18 @@ def decoded(codes: da.Array, coding: Coding) -> da.Array:
 
 def codes_under(values: Any) -> tuple[da.Array, Coding] | None:
     """Return the codes that an array of values is made of, if it is just that, in blocks to be reduced."""
+    plan = plan_of(values)
+    return None if plan is None else (codes_of(plan, plan.chunk_reduced), plan.coding)
+
+
+def plan_of(values: Any) -> Plan | None:
+    """Return the plan that an array holds all values of, if it is just that."""
     name = getattr(values, "name", "")
     source = name.replace(_VALUES, _CODES)
     layers = getattr(getattr(values, "dask", None), "layers", {})
     if not name.startswith(_VALUES) or source not in layers:
         return None
-    plan = _plan_in(layers, values.dask.dependencies.get(source, ()))
-    return None if plan is None else (codes_of(plan, plan.chunk_reduced), plan.coding)
+    return _plan_in(layers, values.dask.dependencies.get(source, ()))
 
 
 def _plan_in(layers: Any, names: Any) -> Plan | None:

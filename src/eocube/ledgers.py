@@ -111,7 +111,8 @@ def lost(array: Any) -> Losses:
 def tokens_of(array: Any) -> list[str]:
     """Return by what the losses of an array are found; nothing if it cannot have any."""
     parts = [array, *getattr(array, "data_vars", {}).values()]
-    found = {str(part.attrs[ATTRIBUTE]) for part in parts if ATTRIBUTE in getattr(part, "attrs", {})}
+    said = [str(part.attrs[ATTRIBUTE]) for part in parts if ATTRIBUTE in getattr(part, "attrs", {})]
+    found = {token for each in said for token in each.split()}  # of several plans, where one made it of them
     graph = getattr(array, "__dask_graph__", lambda: None)()
     names = getattr(graph, "layers", None) or {}
     for name, layer in names.items():
