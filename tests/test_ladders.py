@@ -263,3 +263,20 @@ class TestMistakes:
             eo.fill_ladder([plan], eo.Median(), by="climatology")
         with pytest.raises(InputError, match="is not a frequency"):
             eo.fill_ladder([plan], eo.Median(), by="often")
+
+
+def test_reducers_that_pick_say_which_scene_of_all_rungs(small, small_items):
+    plans = [eo.plan(small_items, small.grid, bands=["red", "nir"], mask=mask)
+             for mask in (eo.SCLMask("strict"), eo.SCLMask())]  # fmt: skip
+    cubes = [eo.load(plan).compute() for plan in plans]
+    best = eo.fill_ladder(plans, eo.Medoid(), min_count=2).compute()
+    table = eo.sources(best)
+    assert len(table) == sum(cube.sizes["time"] for cube in cubes)
+    source, rung = (np.nan_to_num(best.sel(band=name).values) for name in ("source", "rung"))
+    assert (source[rung == 0] == 0).all()
+    assert set(np.unique(rung)) >= {1.0}
+    every = np.concatenate([cube.values for cube in cubes])
+    rows, columns = np.nonzero(rung > 0)
+    picked = every[source[rows, columns].astype(int) - 1, :, rows, columns]
+    np.testing.assert_array_equal(picked, best.sel(band=["red", "nir"]).values[:, rows, columns].T)
+    assert (source[rung == 2] > cubes[0].sizes["time"]).all()

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .reducers import Reducer, reduce_codes
+from .provenance import Dates
+from .reducers import Observations, Reducer, reduce_observations
 
 Bools = NDArray[np.bool_]
 _STRIP = 1 << 16
@@ -25,6 +26,8 @@ class Climb:
     how : Reducer
     members : tuple of bool array (period, time)
         Of each rung the dates of each period.
+    dates : tuple of Dates
+        Of each rung, what is known of its dates.
     least : int
         Clear observations a pixel needs.
     bands : int
@@ -34,6 +37,7 @@ class Climb:
 
     how: Reducer
     members: tuple[Bools, ...]
+    dates: tuple[Dates, ...]
     least: int
     bands: int
     dtype: np.dtype[Any]
@@ -53,7 +57,7 @@ class Climb:
         if self.dtype.kind == "f":
             out[:, :-2] = np.nan
         still = np.ones((periods, *shape), dtype=bool)
-        for rung, (members, take) in enumerate(zip(self.members, takes, strict=True), 1):
+        for rung, (members, take) in enumerate(zip(self.members, takes, strict=True)):
             look = np.logical_or.reduce(still[members.any(axis=1)], axis=0)
             if look.any():
                 block, coding = take(look)
@@ -65,7 +69,12 @@ class Climb:
         self, out: NDArray[Any], still: Bools, rung: int, block: NDArray[Any], dates: Bools, coding: Any
     ) -> None:
         """Settle those of the open pixels (y, x) of one period that have enough observations."""
-        own = block if dates.all() else block[dates]
+        known = self.dates[rung]
+        order = np.arange(len(block)) if known.order is None else known.order
+        places = order[dates[order]]
+        own = block if len(places) == len(block) and known.order is None else block[places]
+        before = sum(int(members.shape[1]) for members in self.members[:rung])
+        times = None if known.times is None else known.times[places]
         is_code = coding is not None or block.dtype.kind != "f"
         count = np.zeros(still.shape, dtype=np.uint16)
         for values in own:
@@ -75,8 +84,9 @@ class Climb:
         for first in range(0, len(rows), _STRIP):  # a strip at a time: no second block is held
             at = rows[first : first + _STRIP], columns[first : first + _STRIP]
             part = own[:, :, at[0], at[1]][:, :, None]
-            found = self.how(part) if coding is None else reduce_codes(self.how, part, coding)
+            seen = Observations(part, coding, known.bands, times, before + places + 1)
+            found = reduce_observations(self.how, seen)
             out[:-2, at[0], at[1]] = found[:, 0]
         out[-2][enough] = count[enough]
-        out[-1][enough] = rung
+        out[-1][enough] = rung + 1
         still &= ~enough

@@ -19,6 +19,7 @@ from .errors import InputError
 from .lazy import Shared, plan_of, plan_table, read_window, windows_of
 from .ledgers import ATTRIBUTE
 from .plans import Plan
+from .provenance import dates_of, table_of
 from .reducers import Reducer, as_reducer
 
 Bools = NDArray[np.bool_]
@@ -91,7 +92,8 @@ def fill_ladder(
     xarray.DataArray
         Dims (band, y, x), or (time, band, y, x) with ``by``; lazy if a rung is, one Dask task per
         chunk. After the reducer's bands come ``count``, the clear observations the pixel is made of, and
-        ``rung``, from 1; both are 0 in a hole.
+        ``rung``, from 1; both are 0 in a hole. The band ``source`` of a reducer that picks one
+        observation counts the scenes of all rungs, one rung after the other.
 
     Raises
     ------
@@ -125,7 +127,8 @@ def fill_ladder(
         else step.members(calendar, cube["time"].values)
         for step, cube in zip(steps, cubes, strict=True)
     ]  # fmt: skip
-    task = Climb(how, tuple(members), min_count, len(names) + 2, _dtype(how, cubes[0]))
+    dates = tuple(dates_of(cube) for cube in cubes)
+    task = Climb(how, tuple(members), dates, min_count, len(names) + 2, _dtype(how, cubes[0]))
     data = _data(task, [step.source for step in steps], cubes)
     made = _labelled(data, how, [*names, "count", "rung"], cubes)
     items = _items(cubes, members)
@@ -214,7 +217,7 @@ def _data(task: Climb, sources: list[Any], cubes: list[xr.DataArray]) -> Any:
             arguments += [name, "pcyx"]  # one block deep, as the result is
             numblocks[name] = array.numblocks
         names.append(name)
-    name = "ladder-" + tokenize(task.how, task.members, task.least, str(task.dtype), names, rows, columns)
+    name = "ladder-" + tokenize(task.how, task.members, task.dates, task.least, str(task.dtype), names, rows, columns)
     layers[name] = blockwise(
         _climb, name, "pcyx", task, None, windows_of(rows, columns, (0, 0)), "pcyx", *arguments,
         numblocks=numblocks, concatenate=True,
@@ -263,6 +266,9 @@ def _labelled(data: Any, how: Reducer, bands: list[str], cubes: list[xr.DataArra
         "rungs": [str(cube.attrs.get("mask", "")) for cube in cubes],
         "scenes": int(sum(cube.sizes["time"] for cube in cubes)),
     }
+    if getattr(how, "picks", False):
+        tables = [table_of(cube) for cube in cubes]
+        attrs |= {name: [own for table in tables for own in table[name]] for name in tables[0]}
     tokens = {str(cube.attrs[ATTRIBUTE]) for cube in cubes if ATTRIBUTE in cube.attrs}
     if tokens:
         attrs |= {"on_error": "skip", ATTRIBUTE: " ".join(sorted(tokens))}
