@@ -36,7 +36,8 @@ def composite(
     Returns
     -------
     xarray.DataArray
-        Dims (band, y, x), or (time, band, y, x) with ``by``, time being the start of each period.
+        Dims (band, y, x), or (time, band, y, x) with ``by``, time being the start of each period. The
+        attributes ``items``, ``first_date`` and ``last_date`` say what it was made of.
 
     Raises
     ------
@@ -63,11 +64,22 @@ def composite(
     count = 1 if starts is None else len(starts)
     data = _reduced(cube.data, how, labels, (count, len(names)), dtype)
     keep = {name: c for name, c in cube.coords.items() if not {"time", "band"} & {name, *c.dims}}
-    attrs = {**cube.attrs, "reducer": repr(how), "scenes": int(cube.sizes["time"])}
+    attrs = {**cube.attrs, "reducer": repr(how), "scenes": int(cube.sizes["time"]), **_sources(cube)}
     result = xr.DataArray(
         data, dims=DIMS, coords={"band": np.asarray(names), **keep}, attrs=attrs, name=cube.name
     )
     return result.isel(time=0) if starts is None else result.assign_coords(time=starts)
+
+
+def _sources(cube: xr.DataArray) -> dict[str, Any]:
+    """Return what a composite was made of, as far as the cube says it: Items, first and last date."""
+    found: dict[str, Any] = {}
+    if "items" in cube.coords:
+        found["items"] = sorted(set(" ".join(cube["items"].values.astype(str)).split()))
+    if cube["time"].dtype.kind == "M":
+        times = cube["time"].values.astype("datetime64[s]")
+        found |= {"first_date": f"{times.min()}Z", "last_date": f"{times.max()}Z"}
+    return found
 
 
 def _reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
+from .remotes import Remote, as_remote
 
 _STORE = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 """What a folder holds that is a Zarr store."""
@@ -50,6 +51,58 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, store
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror} in {folder}.") from error
     return place
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = False, store: bool = False) -> Path | Remote:
+    """Return where an output goes, a path or a place on S3, if it can be written.
+
+    Raises
+    ------
+    OutputError
+        As :func:`check_output`; or if S3 cannot be asked.
+    """
+    remote = as_remote(path)
+    if remote is None:
+        return check_output(path, overwrite=overwrite, store=store)
+    if remote.exists() and not overwrite:
+        raise OutputError(f"{remote} exists: pass overwrite=True (--overwrite), or write elsewhere.")
+    return remote
+
+
+def check_folder(path: str | os.PathLike[str]) -> Path | Remote:
+    """Return a folder for several files, made if its parent is there.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or its parent does not exist.
+    """
+    remote = as_remote(path)
+    if remote is not None:
+        return remote
+    folder = Path(path).resolve()
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{path} is a file: the files of several bands need a folder.")
+    if not folder.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {folder.parent}.")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be made: {error.strerror}.") from error
+    return folder
+
+
+@contextmanager
+def delivered(target: Path | Remote) -> Iterator[Path]:
+    """Give a temporary path; what is there when the work is done becomes the target, whole."""
+    if isinstance(target, Path):
+        with whole(target) as path:
+            yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="eocube-") as folder:
+        path = Path(folder) / target.name
+        yield path
+        target.send(path)
 
 
 def check_distinct(paths: Iterable[Path]) -> None:
