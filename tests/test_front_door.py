@@ -16,8 +16,8 @@ PUBLIC = [
     "CDSE", "EARTH_SEARCH", "EARTH_SEARCH_C1", "EARTH_SEARCH_L1C", "EARTH_SEARCH_V0", "PLANETARY_COMPUTER",
     "BandError", "Catalog", "Count", "EocubeError", "InputError", "LocalIndex", "Max", "Mean", "Median",
     "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "SCLMask", "area", "audit", "best",
-    "composite", "errors", "grid_for", "load", "lost", "mask", "ndvi", "plan", "sample", "score", "search",
-    "search_tiles", "timeseries", "write_cog", "write_zarr",
+    "composite", "errors", "grid_for", "load", "lost", "mask", "ndvi", "plan", "publish", "sample", "score", "search",
+    "search_tiles", "timeseries", "write_cog", "write_collection", "write_item", "write_netcdf", "write_zarr",
 ]  # fmt: skip
 
 

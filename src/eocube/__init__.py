@@ -43,11 +43,15 @@ _WHERE = {
     "mask": "masks",
     "ndvi": "indices",
     "plan": "plans",
+    "publish": "writers",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
     "timeseries": "series",
     "write_cog": "writers",
+    "write_collection": "writers",
+    "write_item": "writers",
+    "write_netcdf": "writers",
     "write_zarr": "writers",
 }
 
@@ -85,12 +89,16 @@ __all__ = [
     "mask",
     "ndvi",
     "plan",
+    "publish",
     "sample",
     "score",
     "search",
     "search_tiles",
     "timeseries",
     "write_cog",
+    "write_collection",
+    "write_item",
+    "write_netcdf",
     "write_zarr",
 ]
 
@@ -121,7 +129,7 @@ if TYPE_CHECKING:
     from .queries import search, search_tiles
     from .reducers import Count, Max, Mean, Median, Min, Percentile
     from .series import timeseries
-    from .writers import write_cog, write_zarr
+    from .writers import publish, write_cog, write_collection, write_item, write_netcdf, write_zarr
 
 
 def __getattr__(name: str) -> Any:

@@ -14,8 +14,10 @@ from .conventions import pixels_of
 from .layers import geobox_of
 from .remotes import Remote
 
-_OF_DATES = ("items", "first_date", "last_date", "scenes", "offsets", "left_out", "skipped", "recipe", "losses",
-             "source", "eocube_plan")  # fmt: skip
+_OF_DATES = (
+    "items", "first_date", "last_date", "scenes", "offsets", "left_out", "skipped", "recipe", "losses", "source",
+    "eocube_plan",
+)  # fmt: skip
 """Attributes that may differ from date to date."""
 
 
@@ -50,10 +52,12 @@ def opened(target: Path | Remote) -> xr.Dataset:
 
     store: Any = LocalStore(target) if isinstance(target, Path) else ObjectStore(target.store(below=True))
     try:
-        return xr.open_zarr(store, decode_coords="all", mask_and_scale=False)
+        found: xr.Dataset = xr.open_zarr(store, decode_coords="all", mask_and_scale=False)
+        return found
     except Exception as error:
         raise OutputError(
-            f"append=True: there is no Zarr store at {target} that can be opened ({type(error).__name__}). Write it first without append."
+            f"append=True: there is no Zarr store at {target} that can be opened ({type(error).__name__}). "
+            "Write it first without append."
         ) from error
 
 
@@ -76,7 +80,9 @@ def joined(old: xr.Dataset, new: xr.Dataset, path: str) -> Joined:
     before = old.sizes["time"]
     variables = {}
     for name in rasters:
-        shape = tuple(before + n if dim == "time" else n for dim, n in zip(new[name].dims, new[name].shape, strict=True))
+        shape = tuple(
+            before + n if dim == "time" else n for dim, n in zip(new[name].dims, new[name].shape, strict=True)
+        )
         import dask.array as da
 
         variables[name] = (new[name].dims, da.zeros(shape, dtype=new[name].dtype, chunks=-1), new[name].attrs)
@@ -100,19 +106,28 @@ def _differences(old: xr.Dataset, new: xr.Dataset) -> Any:
             yield f"dtype {a.dtype} there, {b.dtype} here"
         keys = (set(a.attrs) | set(b.attrs)) - {"grid_mapping", "coordinates", *_OF_DATES}
         for key in sorted(keys):
-            if not np.array_equal(a.attrs.get(key), b.attrs.get(key)):  # type: ignore[arg-type]
+            if not _same(a.attrs.get(key), b.attrs.get(key)):
                 yield f"attribute {key} {a.attrs.get(key)!r} there, {b.attrs.get(key)!r} here"
     there, here = geobox_of(old), geobox_of(new)
     if there.crs != here.crs:
         yield f"CRS {there.crs} there, {here.crs} here"
     elif there != here:
         yield f"grid {_words(there)} there, {_words(here)} here"
-    bands = [[str(b) for b in np.atleast_1d(d["band"].values)] if "band" in d.coords else [] for d in (old, new)]
+    bands = [
+        [str(b) for b in np.atleast_1d(d["band"].values)] if "band" in d.coords else [] for d in (old, new)
+    ]
     if bands[0] != bands[1]:
         yield f"bands {', '.join(bands[0])} there, {', '.join(bands[1])} here"
     last, first = old["time"].values.max(), new["time"].values.min()
     if first <= last:
         yield f"dates until {str(last)[:19]} there, from {str(first)[:19]} here: only later ones are appended"
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two attributes say the same; they come back from a store as lists and plain numbers."""
+    one, other = np.asarray(a), np.asarray(b)
+    floats = one.dtype.kind == "f" and other.dtype.kind == "f"
+    return bool(np.array_equal(one, other, equal_nan=floats))
 
 
 def _words(grid: Any) -> str:
@@ -131,7 +146,9 @@ def _joined_coordinates(old: xr.Dataset, new: xr.Dataset) -> dict[str, Any]:
             continue
         before = old.coords[name]
         if before.dims != variable.dims:
-            raise InputError(f"Coordinate {name} has dims {before.dims} there, {variable.dims} here: write another store.")
+            raise InputError(
+                f"Coordinate {name} has dims {before.dims} there, {variable.dims} here: write another store."
+            )
         values = np.concatenate([_values(before), _values(variable)])
         found[str(name)] = xr.Variable(variable.dims, values, variable.attrs, variable.encoding)
     return found

@@ -83,7 +83,8 @@ def write_cog(
     layers = _layers(array)
     names = [str(name) for name in layers["band"].values]
     if not per_band:
-        (written,) = write_cogs(layers, {_as_key(path): names}, overviews=overviews, overwrite=overwrite)
+        one = {_as_key(path): names}
+        written: Path | Remote = write_cogs(layers, one, overviews=overviews, overwrite=overwrite)[0]
         return written
     if len(set(names)) < len(names) or not all(_NAME.fullmatch(name) for name in names):
         raise InputError(f"per_band=True names files after bands, which these cannot be: {names}.")
@@ -154,7 +155,9 @@ def _scratch(final: Path) -> Iterator[Path]:
 def _layers(array: xr.DataArray) -> xr.DataArray:
     layers = as_layers(array, "write_cog")
     if str(layers.dtype) not in _DTYPES:
-        raise InputError(f"A GeoTIFF holds {', '.join(_DTYPES)}, not {layers.dtype}: convert it with .astype.")
+        raise InputError(
+            f"A GeoTIFF holds {', '.join(_DTYPES)}, not {layers.dtype}: convert it with .astype."
+        )
     return layers
 
 
@@ -206,6 +209,7 @@ def _to_cog(plain: Path, final: Path, overviews: str) -> None:
     with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False):
         rasterio.shutil.copy(
             plain, final, driver="COG", compress="DEFLATE", predictor="YES", blocksize=BLOCK,
-            overview_resampling=overviews.upper(), bigtiff="IF_SAFER", statistics="YES", num_threads="ALL_CPUS",
+            overview_resampling=overviews.upper(), bigtiff="IF_SAFER", statistics="YES",
+            num_threads="ALL_CPUS",
         )  # fmt: skip
     plain.unlink()

@@ -53,9 +53,13 @@ def as_dataset(data: Any, verb: str) -> xr.Dataset:
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise InputError(f"{verb} takes a DataArray or Dataset, found {type(data).__name__}.")
-    found = data.to_dataset(name=str(data.name or "eocube")) if isinstance(data, xr.DataArray) else data.copy()
+    found = (
+        data.to_dataset(name=str(data.name or "eocube")) if isinstance(data, xr.DataArray) else data.copy()
+    )
     if not pixels_of(found):
-        raise InputError(f"{verb} writes rasters: no variable has the dims y and x, found {dict(found.sizes)}.")
+        raise InputError(
+            f"{verb} writes rasters: no variable has the dims y and x, found {dict(found.sizes)}."
+        )
     grid_mapping = _grid_mapping(found)
     for name in found.variables:
         variable = found[name]
@@ -101,8 +105,14 @@ def _pixels(array: xr.DataArray, grid_mapping: str) -> xr.DataArray:
     if array.dtype.kind == "b":
         array = array.astype("uint8")
     if array.dtype.kind not in "fiu":
-        raise InputError(f"Rasters of numbers are written, {array.name!r} is {array.dtype}: convert it with .astype.")
-    names = [str(name) for name in np.atleast_1d(array["band"].values)] if "band" in array.coords else [str(array.name)]
+        raise InputError(
+            f"Rasters of numbers are written, {array.name!r} is {array.dtype}: convert it with .astype."
+        )
+    names = (
+        [str(name) for name in np.atleast_1d(array["band"].values)]
+        if "band" in array.coords
+        else [str(array.name)]
+    )
     scales = {scale_of(array, name) for name in names}
     attrs = {k: _plain(v) for k, v in array.attrs.items() if k not in ("grid_mapping", "eocube_plan")}
     nodata = attrs.pop("_FillValue", attrs.get("nodata"))
@@ -110,7 +120,10 @@ def _pixels(array: xr.DataArray, grid_mapping: str) -> xr.DataArray:
         del attrs["reflectance_scale"]
         nodata = attrs.pop("nodata", 0)
         attrs |= {"scale_factor": scale, "_FillValue": array.dtype.type(nodata), "units": "1"}
-    elif array.dtype.kind in "iu" and "flag_values" not in attrs:
+    elif array.dtype.kind == "f":
+        attrs["_FillValue"] = array.dtype.type("nan")
+        attrs.pop("nodata", None)
+    elif "flag_values" not in attrs:
         attrs["nodata"] = 0 if nodata is None else nodata  # an attribute: whole numbers stay whole
     if "flag_values" in attrs and names == [attrs.pop("flag_band", names[0])]:
         attrs["flag_values"] = np.asarray(attrs["flag_values"], dtype=array.dtype)
@@ -135,10 +148,15 @@ def _axes(dataset: xr.Dataset) -> None:
 
 def _grid_mapping(dataset: xr.Dataset) -> str:
     geobox_of(dataset)
-    said = {str(v.attrs.get("grid_mapping", v.encoding.get("grid_mapping", ""))) for v in dataset.data_vars.values()}
+    said = {
+        str(v.attrs.get("grid_mapping", v.encoding.get("grid_mapping", "")))
+        for v in dataset.data_vars.values()
+    }
     names = [name for name in (*sorted(said), "spatial_ref") if name in dataset.coords]
     if not names:
-        raise InputError("The data have a grid but no coordinate that says its CRS: add one with .odc.assign_crs(...).")
+        raise InputError(
+            "The data have a grid but no coordinate that says its CRS: add one with .odc.assign_crs(...)."
+        )
     return names[0]
 
 

@@ -80,7 +80,9 @@ def _describe(dataset: xr.Dataset, final: Path) -> None:
         array = dataset[name]
         empty[name] = array.copy(data=da.zeros(array.shape, dtype=array.dtype, chunks=-1))
         lengths = {"time": 1, "y": CHUNK, "x": CHUNK}
-        chunks = tuple(min(lengths.get(str(dim), n), n) for dim, n in zip(array.dims, array.shape, strict=True))
+        chunks = tuple(
+            min(lengths.get(str(dim), n), n) for dim, n in zip(array.dims, array.shape, strict=True)
+        )
         encoding[name] = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": chunks}
     empty.attrs = {name: _written(value) for name, value in empty.attrs.items()}
     for variable in empty.variables.values():

@@ -53,7 +53,9 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, store
     return place
 
 
-def check_target(path: str | os.PathLike[str], *, overwrite: bool = False, store: bool = False) -> Path | Remote:
+def check_target(
+    path: str | os.PathLike[str], *, overwrite: bool = False, store: bool = False
+) -> Path | Remote:
     """Return where an output goes, a path or a place on S3, if it can be written.
 
     Raises

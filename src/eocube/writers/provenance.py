@@ -42,11 +42,17 @@ def recipe_of(array: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     attrs = array.attrs
     dtypes = {str(a.dtype) for a in (array.data_vars.values() if isinstance(array, xr.Dataset) else [array])}
     bands = np.atleast_1d(array["band"].values) if "band" in array.coords else [getattr(array, "name", None)]
-    said = {name: attrs[name] for name in ("mask", "reducer", "resampling", "offsets", "skipped") if name in attrs}
+    said = {
+        name: attrs[name] for name in ("mask", "reducer", "resampling", "offsets", "skipped") if name in attrs
+    }
     return {
         "items": list(items_of(array)),
         "bands": [str(band) for band in bands],
-        "grid": {"crs": str(grid.crs), "transform": list(grid.affine)[:6], "shape": [int(n) for n in grid.shape]},
+        "grid": {
+            "crs": str(grid.crs),
+            "transform": list(grid.affine)[:6],
+            "shape": [int(n) for n in grid.shape],
+        },
         "dtype": ", ".join(sorted(dtypes)),
         **{name: as_text(value) for name, value in said.items()},
     }

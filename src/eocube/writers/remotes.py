@@ -117,7 +117,9 @@ def refused(place: Any) -> Iterator[None]:
         yield
     except (exceptions.BaseError, FileNotFoundError, PermissionError) as error:
         kind = type(error).__name__.removesuffix("Error")
-        raise OutputError(f"{place} cannot be written or read: {kind}. Are bucket, region and keys right?") from None
+        raise OutputError(
+            f"{place} cannot be written or read: {kind}. Are bucket, region and keys right?"
+        ) from None
 
 
 def as_remote(path: str | os.PathLike[str] | Remote) -> Remote | None:

@@ -98,9 +98,7 @@ def write_zarr(
         (Raster(name, metadata[f"{name}/zarr.json"], whole.offset, place), _cut(dataset[name], sizes))
         for name in pixels_of(dataset)
     ]
-    job = json.dumps(
-        [[r.name, d.name, r.offset, r.metadata.decode()] for r, d in rasters], sort_keys=True
-    )
+    job = json.dumps([[r.name, d.name, r.offset, r.metadata.decode()] for r, d in rasters], sort_keys=True)
     done = place.begin(job, resume=resume and not tokens_of(data))
     write_regions(rasters, done)
     for name, content in small.items():
@@ -120,7 +118,11 @@ def _chunks(dataset: xr.Dataset, asked: Mapping[str, int] | None, whole: Joined)
             own = max(array.chunks[axis]) if array.chunks is not None else min(ALONG, array.sizes[dim])
             usual = 1 if dim == "time" else own if dim in ("y", "x") else array.sizes[dim]
             found[dim] = min(found.get(dim, usual), usual)
-    if whole.chunks and asked is not None and any(whole.chunks[d] != n for d, n in asked.items() if d in whole.chunks):
+    if (
+        whole.chunks
+        and asked is not None
+        and any(whole.chunks[d] != n for d, n in asked.items() if d in whole.chunks)
+    ):
         raise InputError(f"chunks={dict(asked)} are not the store's {whole.chunks}: leave them out.")
     sizes = found | {str(dim): int(n) for dim, n in (asked or {}).items()} | whole.chunks
     if bad := {dim: n for dim, n in sizes.items() if n < 1}:
@@ -162,11 +164,14 @@ def _described(dataset: xr.Dataset, sizes: Mapping[str, int]) -> tuple[dict[str,
         empty[name] = array.copy(data=zeros)
         encoding[name] = {
             "chunks": tuple(sizes[str(dim)] for dim in array.dims),
-            "compressors": [BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=array.dtype.itemsize)],
+            "compressors": [
+                BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=array.dtype.itemsize)
+            ],
         }
-    for name, variable in empty.variables.items():
+    for label, variable in empty.variables.items():
+        name = str(label)
         if name not in rasters and "time" in variable.dims:
-            encoding[str(name)] = {"chunks": tuple(
+            encoding[name] = {"chunks": tuple(
                 ALONG if dim == "time" else n for dim, n in zip(variable.dims, variable.shape, strict=True)
             )}  # fmt: skip
     small = [name for name in empty.variables if name not in rasters]

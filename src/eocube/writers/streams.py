@@ -47,9 +47,7 @@ def blocks_of(data: Any) -> Found:
 
 def _places(chunks: Sequence[Sequence[int]]) -> list[Place]:
     """Return the places of all blocks, row by row."""
-    rows, columns = (
-        [(i, sum(sizes[:i]), size) for i, size in enumerate(sizes)] for sizes in chunks
-    )
+    rows, columns = ([(i, sum(sizes[:i]), size) for i, size in enumerate(sizes)] for sizes in chunks)
     return [(i, j, top, left, height, width) for (i, top, height), (j, left, width) in product(rows, columns)]
 
 

@@ -108,7 +108,9 @@ class Workplace:
         store = _store(self.desk)
         with refused(self.desk):
             names = [str(found["path"]) for page in obstore.list(store) for found in page]
-            read = {name: bytes(obstore.get(store, name).bytes()) for name in names if name in ("owner", "job")}
+            read = {
+                name: bytes(obstore.get(store, name).bytes()) for name in names if name in ("owner", "job")
+            }
         return {**dict.fromkeys((name for name in names if name.startswith(_DONE)), b""), **read}
 
     def _check_owner(self, note: bytes | None) -> None:
