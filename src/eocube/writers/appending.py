@@ -11,12 +11,12 @@ import xarray as xr
 
 from ..errors import InputError, OutputError
 from .conventions import pixels_of
-from .layers import geobox_of
+from .layers import crs_text, geobox_of
 from .remotes import Remote
 
 _OF_DATES = (
-    "items", "first_date", "last_date", "scenes", "offsets", "left_out", "skipped", "recipe", "losses", "source",
-    "eocube_plan",
+    "items", "first_date", "last_date", "scenes", "offsets", "left_out", "skipped", "recipe", "losses",
+    "source", "eocube_plan",
 )  # fmt: skip
 """Attributes that may differ from date to date."""
 
@@ -110,7 +110,7 @@ def _differences(old: xr.Dataset, new: xr.Dataset) -> Any:
                 yield f"attribute {key} {a.attrs.get(key)!r} there, {b.attrs.get(key)!r} here"
     there, here = geobox_of(old), geobox_of(new)
     if there.crs != here.crs:
-        yield f"CRS {there.crs} there, {here.crs} here"
+        yield f"CRS {crs_text(there)} there, {crs_text(here)} here"
     elif there != here:
         yield f"grid {_words(there)} there, {_words(here)} here"
     bands = [

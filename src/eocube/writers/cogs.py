@@ -13,7 +13,7 @@ import xarray as xr
 
 from ..errors import InputError
 from ..ledgers import lost, tokens_of
-from .layers import as_layers, averaged, geobox_of, nodata_of, scale_of, spectral
+from .layers import as_layers, averaged, crs_text, geobox_of, nodata_of, scale_of, spectral
 from .outputs import check_folder, check_target, delivered
 from .provenance import tags_of
 from .remotes import Remote
@@ -185,7 +185,7 @@ def _created(layers: xr.DataArray, path: Path, names: Sequence[str]) -> Any:
     rows, columns = grid.shape
     profile: dict[str, Any] = {
         "driver": "GTiff", "count": len(names), "dtype": str(layers.dtype),
-        "height": int(rows), "width": int(columns), "crs": str(grid.crs), "transform": grid.affine,
+        "height": int(rows), "width": int(columns), "crs": crs_text(grid), "transform": grid.affine,
         "nodata": nodata_of(layers), "tiled": True, "blockxsize": BLOCK,
         "blockysize": BLOCK, "compress": "zstd", "zstd_level": 1, "bigtiff": "if_safer", "interleave": "band",
     }  # fmt: skip

@@ -31,6 +31,12 @@ def geobox_of(array: xr.DataArray | xr.Dataset) -> GeoBox:
     return found
 
 
+def crs_text(grid: GeoBox) -> str:
+    """Return the CRS of a grid as ``"EPSG:32633"``, as WKT where it has no code."""
+    assert grid.crs is not None
+    return f"EPSG:{grid.crs.epsg}" if grid.crs.epsg else str(grid.crs.to_wkt())
+
+
 def spectral(name: str) -> Band | None:
     """Return the reflectance band that a layer is made of: of ``red``, ``B04`` and ``red_p25`` red.
 

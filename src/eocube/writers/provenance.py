@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .layers import geobox_of, spectral
+from .layers import crs_text, geobox_of, spectral
 
 _INNER = ("grid_mapping", "eocube_plan", "_FillValue", "spatial_ref")
 """Attributes that say nothing outside of xarray."""
@@ -49,7 +49,7 @@ def recipe_of(array: xr.DataArray | xr.Dataset) -> dict[str, Any]:
         "items": list(items_of(array)),
         "bands": [str(band) for band in bands],
         "grid": {
-            "crs": str(grid.crs),
+            "crs": crs_text(grid),
             "transform": list(grid.affine)[:6],
             "shape": [int(n) for n in grid.shape],
         },
