@@ -65,11 +65,19 @@ def checksum_of(file: Path) -> str:
         return "1220" + hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def key_of(file: Path, record: Mapping[str, Any]) -> str:
-    """Return the key of an asset: its band, if it has one; else the file's name without its ending."""
-    bands = record.get("eo:bands") or record.get("raster:bands") or []
-    name = str(bands[0].get("name") or "") if len(bands) == 1 else ""
-    return name or {"overview": "preview"}.get(record["roles"][0], "") or file.name.split(".")[0]
+def key_of(name: str, record: Mapping[str, Any]) -> str:
+    """Return the key of an asset: its band, if it has one; else its kind, or the file's name.
+
+    Examples
+    --------
+    >>> key_of("best.nc", {"type": "application/netcdf", "roles": ["data"]})
+    'netcdf'
+    """
+    bands = record.get("raster:bands") or []
+    if len(bands) == 1:
+        return str(bands[0]["name"])
+    kinds = {ZARR: "zarr", _TYPES[".nc"][0]: "netcdf", _TYPES[".png"][0]: "preview"}
+    return kinds.get(record["type"], name.split(".")[0])
 
 
 def good_share(files: Sequence[Path]) -> float | None:

@@ -24,6 +24,9 @@ _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "fl
 BLOCK = 512
 """Width of the blocks of a written file."""
 
+_CACHE = 128 * 2**20
+"""Bytes that GDAL may keep of a file: by itself it takes a twentieth of the machine's memory."""
+
 Overviews = Literal["auto", "average", "nearest", "mode"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -163,6 +166,8 @@ def _layers(array: xr.DataArray) -> xr.DataArray:
 
 def _write_plain(layers: xr.DataArray, bands: Mapping[Path, Sequence[str]]) -> None:
     """Write tiled GeoTIFFs block by block."""
+    import rasterio
+
     known = [str(band) for band in layers["band"].values]
     with ExitStack() as stack:
         files = []
@@ -171,8 +176,10 @@ def _write_plain(layers: xr.DataArray, bands: Mapping[Path, Sequence[str]]) -> N
             files.append((file, [known.index(str(name)) for name in names]))
         for top, left, block in blocks_of(layers.data):
             _, height, width = block.shape
-            for file, chosen in files:
-                file.write(block[chosen], window=((top, top + height), (left, left + width)))
+            # Here alone: the blocks are computed by others, whose settings are not ours to change.
+            with rasterio.Env(GDAL_CACHEMAX=_CACHE):
+                for file, chosen in files:
+                    file.write(block[chosen], window=((top, top + height), (left, left + width)))
         if tokens_of(layers):
             for file, _ in files:
                 file.update_tags(losses=lost(layers).as_json())  # known only now
@@ -206,7 +213,7 @@ def _to_cog(plain: Path, final: Path, overviews: str) -> None:
     import rasterio
     import rasterio.shutil
 
-    with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False):
+    with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False, GDAL_CACHEMAX=_CACHE):
         rasterio.shutil.copy(
             plain, final, driver="COG", compress="DEFLATE", predictor="YES", blocksize=BLOCK,
             overview_resampling=overviews.upper(), bigtiff="IF_SAFER", statistics="YES",

@@ -113,7 +113,7 @@ def write_item(
         records: dict[str, dict[str, Any]] = {}
         for key, place in places.items():
             record = asset_of(local[place])
-            name = key if isinstance(assets, Mapping) else key_of(local[place], record)
+            name = key if isinstance(assets, Mapping) else key_of(place.name, record)
             if name in records:
                 raise InputError(f"Two assets would be called {name!r}: give assets={{key: path}}.")
             records[name] = {"href": _href(place, target), **record}

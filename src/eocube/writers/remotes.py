@@ -75,11 +75,11 @@ class Remote:
         import obstore
 
         with refused(self):
-            for page in obstore.list(self.store(), prefix=self.key, chunk_size=50):
-                paths = [str(found["path"]) for found in page]
-                if any(path == self.key or path.startswith(f"{self.key}/") for path in paths):
-                    return True
-        return False
+            try:
+                obstore.head(self.store(), self.key)
+            except FileNotFoundError:
+                return any(len(page) for page in obstore.list(self.store(), prefix=self.key, chunk_size=50))
+        return True
 
     def send(self, file: Path) -> None:
         """Write a file as this object: in parts if it is large; it appears when it is whole."""
@@ -103,9 +103,8 @@ class Remote:
         with refused(self):
             store = self.store()
             every = [str(found["path"]) for page in obstore.list(store, prefix=self.key) for found in page]
-            gone = [path for path in every if path == self.key or path.startswith(f"{self.key}/")]
-            if gone:
-                obstore.delete(store, gone)
+            obstore.delete(store, [*every, self.key])  # what is not there is not missed
+
 
 
 @contextmanager
