@@ -165,7 +165,7 @@ class TestResume:
         return made.assign_attrs(mask="slow")
 
     def test_what_is_done_is_not_computed_again(self, cube, tmp_path):
-        class Ended(Exception):  # noqa: N818
+        class Ended(Exception):
             pass
 
         def count(key, *_):
