@@ -37,7 +37,7 @@ def composite(
     -------
     xarray.DataArray
         Dims (band, y, x), or (time, band, y, x) with ``by``, time being the start of each period. The
-        attributes ``items``, ``first_date`` and ``last_date`` say what it was made of.
+        attributes ``items`` (along time with ``by``), ``first_date`` and ``last_date`` say of what.
 
     Raises
     ------
@@ -68,7 +68,21 @@ def composite(
     result = xr.DataArray(
         data, dims=DIMS, coords={"band": np.asarray(names), **keep}, attrs=attrs, name=cube.name
     )
-    return result.isel(time=0) if starts is None else result.assign_coords(time=starts)
+    return result.isel(time=0) if starts is None else _dated(result, cube, starts, labels)
+
+
+def _dated(
+    result: xr.DataArray, cube: xr.DataArray, starts: NDArray[Any], labels: NDArray[np.intp]
+) -> xr.DataArray:
+    """Add the periods, and of each the Items that it was made of."""
+    result = result.assign_coords(time=starts)
+    if result.attrs.pop("items", None) is None:
+        return result
+    own = cube["items"].values.astype(str)
+    each = [
+        " ".join(sorted(set(" ".join(own[labels == period]).split()))) for period in range(len(starts))
+    ]
+    return result.assign_coords(items=("time", np.asarray(each)))
 
 
 def _sources(cube: xr.DataArray) -> dict[str, Any]:

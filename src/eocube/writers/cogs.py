@@ -128,14 +128,60 @@ def write_cogs(
     """
     if overviews not in ("auto", "average", "nearest", "mode"):
         raise InputError(f"overviews={overviews!r}: choose of auto, average, nearest, mode.")
-    places = [check_target(path, overwrite=overwrite) for path in bands]
     layers = _layers(array)
+    known = [str(band) for band in layers["band"].values]
+    files = {path: [(known.index(str(name)), str(name)) for name in names] for path, names in bands.items()}
+    return _write(layers, files, {}, overviews, overwrite)
+
+
+def write_periods(array: xr.DataArray, paths: Sequence[Any], *, overwrite: bool = False) -> list[Any]:
+    """Write each period of a composite to a file of its own, in one pass over the pixels.
+
+    Parameters
+    ----------
+    array : xarray.DataArray
+        Dims (time, band, y, x).
+    paths : sequence of path
+        As many as there are periods.
+    overwrite : bool
+        Replace what is there.
+
+    Raises
+    ------
+    OutputError, InputError
+        As :func:`write_cog`.
+    """
+    array = array.transpose("time", "band", "y", "x")
+    names = [str(name) for name in array["band"].values]
+    count = len(names)
+    flat = array.data.reshape(-1, *array.shape[2:])
+    keep = {k: c for k, c in array.coords.items() if not {"time", "band"} & {k, *c.dims}}
+    layers = xr.DataArray(flat, dims=("band", "y", "x"), coords=keep, attrs=array.attrs, name=array.name)
+    files = {path: [(i * count + j, name) for j, name in enumerate(names)] for i, path in enumerate(paths)}
+    tags = {path: tags_of(array.isel(time=i), names) for i, path in enumerate(paths)}
+    return _write(_layers(layers), files, tags, "auto", overwrite)
+
+
+Named = list[tuple[int, str]]
+"""Which layers are the bands of a file, and their names."""
+
+
+def _write(
+    layers: xr.DataArray, files: Mapping[Any, Named], tags: Mapping[Any, Any], overviews: str, overwrite: bool
+) -> list[Any]:
+    if overviews not in ("auto", "average", "nearest", "mode"):
+        raise InputError(f"overviews={overviews!r}: choose of auto, average, nearest, mode.")
+    places = [check_target(path, overwrite=overwrite) for path in files]
     with ExitStack() as stack:
         finals = [stack.enter_context(delivered(place)) for place in places]
         plains = [stack.enter_context(_scratch(final)) for final in finals]
-        _write_plain(layers, dict(zip(plains, bands.values(), strict=True)))
-        for plain, final, names in zip(plains, finals, bands.values(), strict=True):
-            means = averaged(layers, [str(name) for name in names])
+        made = {
+            plain: (bands, tags.get(path) or tags_of(layers, [name for _, name in bands]))
+            for plain, (path, bands) in zip(plains, files.items(), strict=True)
+        }
+        _write_plain(layers, made)
+        for plain, final, bands in zip(plains, finals, files.values(), strict=True):
+            means = averaged(layers, [name for _, name in bands])
             how = ("average" if means else "nearest") if overviews == "auto" else overviews
             _to_cog(plain, final, how)
     return places
@@ -164,48 +210,47 @@ def _layers(array: xr.DataArray) -> xr.DataArray:
     return layers
 
 
-def _write_plain(layers: xr.DataArray, bands: Mapping[Path, Sequence[str]]) -> None:
+def _write_plain(layers: xr.DataArray, files: Mapping[Path, tuple[Named, dict[str, str]]]) -> None:
     """Write tiled GeoTIFFs block by block."""
     import rasterio
 
-    known = [str(band) for band in layers["band"].values]
     with ExitStack() as stack:
-        files = []
-        for path, names in bands.items():
-            file = stack.enter_context(_created(layers, path, names))
-            files.append((file, [known.index(str(name)) for name in names]))
+        opened = [
+            (stack.enter_context(_created(layers, path, bands, tags)), [index for index, _ in bands])
+            for path, (bands, tags) in files.items()
+        ]
         for top, left, block in blocks_of(layers.data):
             _, height, width = block.shape
             # Here alone: the blocks are computed by others, whose settings are not ours to change.
             with rasterio.Env(GDAL_CACHEMAX=_CACHE):
-                for file, chosen in files:
+                for file, chosen in opened:
                     file.write(block[chosen], window=((top, top + height), (left, left + width)))
         if tokens_of(layers):
-            for file, _ in files:
+            for file, _ in opened:
                 file.update_tags(losses=lost(layers).as_json())  # known only now
 
 
-def _created(layers: xr.DataArray, path: Path, names: Sequence[str]) -> Any:
+def _created(layers: xr.DataArray, path: Path, bands: Named, tags: Mapping[str, str]) -> Any:
     import rasterio
 
     grid = geobox_of(layers)
     rows, columns = grid.shape
     profile: dict[str, Any] = {
-        "driver": "GTiff", "count": len(names), "dtype": str(layers.dtype),
+        "driver": "GTiff", "count": len(bands), "dtype": str(layers.dtype),
         "height": int(rows), "width": int(columns), "crs": crs_text(grid), "transform": grid.affine,
         "nodata": nodata_of(layers), "tiled": True, "blockxsize": BLOCK,
         "blockysize": BLOCK, "compress": "zstd", "zstd_level": 1, "bigtiff": "if_safer", "interleave": "band",
     }  # fmt: skip
     file = rasterio.open(path, "w", **profile)
-    file.update_tags(**tags_of(layers, [str(name) for name in names]))
-    scales = [scale_of(layers, str(name)) for name in names]
+    file.update_tags(**tags)
+    scales = [scale_of(layers, name) for _, name in bands]
     if any(scale is not None for scale in scales):
         file.scales = [1.0 if scale is None else scale for scale in scales]
-        file.offsets = [0.0] * len(names)
-    for index, name in enumerate(names, start=1):
-        file.set_band_description(index, str(name))
-        if band := spectral(str(name)):
-            file.update_tags(index, wavelength_nm=f"{band.wavelength:g}", esa_band=band.esa)
+        file.offsets = [0.0] * len(bands)
+    for number, (_, name) in enumerate(bands, start=1):
+        file.set_band_description(number, name)
+        if band := spectral(name):
+            file.update_tags(number, wavelength_nm=f"{band.wavelength:g}", esa_band=band.esa)
     return file
 
 

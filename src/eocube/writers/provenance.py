@@ -71,7 +71,8 @@ def tags_of(array: xr.DataArray, names: Sequence[str]) -> dict[str, str]:
     """
     inner = _INNER if any(spectral(name) or name == array.name for name in names) else (*_INNER, *_VALUES)
     tags = {str(k): as_text(v) for k, v in array.attrs.items() if str(k) not in inner}
-    return {**tags, "eocube_version": version(), "recipe": recipe_hash(array)}
+    made = {"eocube_version": version(), "recipe": recipe_hash(array)}
+    return {**tags, **({"items": as_text(items)} if (items := items_of(array)) else {}), **made}
 
 
 def as_text(value: Any) -> str:
