@@ -125,7 +125,7 @@ class TestNdvi:
     def test_by_period(self, run, catalog, cube):
         run("ndvi", *catalog[:2], "--by", "QS", "--out", "n.zarr")
         expected = eo.ndvi(eo.composite(cube, eo.Median(), by="QS"))
-        found = xr.open_zarr("n.zarr", decode_coords="all").eocube
+        found = xr.open_zarr("n.zarr", decode_coords="all").ndvi
         np.testing.assert_array_equal(found.sel(band="ndvi").values, expected.values)
 
     def test_item_and_one_reducer(self, run, catalog, tmp_path):

@@ -87,11 +87,10 @@ class Product:
 
     def _check(self, kind: str) -> None:
         """Refuse what is there, before the work."""
-        from ..writers.outputs import check_distinct, check_folder, check_output
+        from ..writers.outputs import check_distinct, check_output
 
         if kind == "":
-            check_folder(self.out)
-            return
+            return  # write_cog does, before any pixel is read
         places = [self.out]
         if kind == ".tif" and not self.by:
             places += [self.out.with_suffix(".count.tif"), self.out.with_suffix(".png")]

@@ -246,7 +246,8 @@ def _sources(array: Any, items: Iterable[Any] | None) -> list[dict[str, Any]]:
     if items is None:
         return []
     records = {str(record["id"]): record for record in as_dicts(items)}
-    used = items_of(array) or tuple(sorted(records))
+    said = "items" in array.attrs or "items" in array.coords  # a period may have none
+    used = items_of(array) if said else tuple(sorted(records))
     if absent := [one for one in used if one not in records]:
         raise InputError(f"The array was made of {shorten(absent)}, which items= does not hold.")
     found = []
