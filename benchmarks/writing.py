@@ -51,20 +51,22 @@ def one(kind: str, side: int) -> None:
         seconds = time.perf_counter() - started
     ended.set()
     watcher.join()
-    print(f"{(peak - before) / 2**20:.0f} {seconds:.0f}")
+    sys.stdout.write(f"{(peak - before) / 2**20:.0f} {seconds:.0f}\n")
 
 
 def main(sides: list[int]) -> None:
     """Print a table."""
-    print("| mosaic | " + " | ".join(f"`{kind}`" for kind in KINDS) + " |")
-    print("|---|" + "---|" * len(KINDS))
+    names = " | ".join(f"`{kind}`" for kind in KINDS)
+    sys.stdout.write(f"| mosaic | {names} |\n|---|{'---|' * len(KINDS)}\n")
     for side in sides:
         cells = []
         for kind in KINDS:
             words = [sys.executable, "-W", "ignore", "-m", "benchmarks.writing", "--one", kind, str(side)]
-            megabytes, seconds = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+            said = subprocess.run(words, check=True, capture_output=True, text=True).stdout  # noqa: S603
+            megabytes, seconds = said.split()
             cells.append(f"{megabytes} MB, {seconds} s")
-        print(f"| {8 * side**2 / 2**20:.0f} MB ({side} px) | " + " | ".join(cells) + " |", flush=True)
+        sys.stdout.write(f"| {8 * side**2 / 2**20:.0f} MB ({side} px) | {' | '.join(cells)} |\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -355,3 +355,28 @@ def test_a_grid_without_a_code(tmp_path, validator):
     again = xr.open_zarr(eo.write_zarr(array, tmp_path / "a.zarr"), decode_coords="all")
     assert again.odc.geobox == grid
     assert "proj:wkt2" in again.attrs
+
+
+@pytest.mark.real
+def test_a_real_month_is_written_and_read_back(real, tmp_path, validator):
+    """Both tiles, five dates: files, Item, Collection; all ten source scenes are named."""
+    found = eo.search(real / "l2a_33T_2023-08")
+    grid = eo.grid_for(found)
+    cube = eo.load(found, grid, bands=["red", "nir"], mask=eo.SCLMask(), dtype="uint16")
+    best = eo.composite(cube, [eo.Median(), eo.Count()])
+    cell = tmp_path / "shelf" / "33T_2023-08"
+    cell.parent.mkdir()
+    eo.write_cog(best, cell, per_band=True)
+    eo.write_item(best, cell / f"{cell.name}.json", cell, items=found, collection="real")
+    catalog = eo.write_collection(cell.parent, "real")
+    (item,) = pystac.Catalog.from_file(str(catalog)).get_items(recursive=True)
+    item.validate()
+    assert sorted(link.title for link in item.links if link.rel == "derived_from") == sorted(one.id for one in found)
+    expected = best.sel(band=["red", "nir"]).values
+    assert item.properties["good_pxl_pct"] == pytest.approx((expected[0] > 0).mean(), abs=1e-6)
+    assert 0.5 < item.properties["good_pxl_pct"] < 1
+    assert (item.properties["start_datetime"][:10], item.properties["end_datetime"][:10]) == ("2023-08-10", "2023-08-20")
+    again = eo.load(eo.search(catalog), grid, bands=["red", "nir"], dtype="uint16", verify_offset=False)
+    np.testing.assert_array_equal(again.values[0], expected)
+    for name in ("red", "count"):
+        assert cog_validate(cell / f"{name}.tif", strict=True)[0]
