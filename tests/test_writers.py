@@ -154,7 +154,7 @@ class TestCog:
         assert names(tmp_path) == ["old.tif"]
         assert old.read_text() == "precious"
 
-    def test_a_killed_run_leaves_nothing_under_the_final_name(self, world, tmp_path):
+    def test_a_killed_run_leaves_nothing_under_the_final_name(self, world, best, tmp_path):
         script = f"""
 import time, eocube as eo
 @eo.mask(bands=["scl"])
@@ -175,6 +175,9 @@ eo.write_cog(eo.composite(cube, eo.Median()), {str(tmp_path / "m.tif")!r})
         process.wait()
         assert (tmp_path / "started").exists()
         assert not (tmp_path / "m.tif").exists()
+        assert len(names(tmp_path)) == 2
+        eo.write_cog(best, tmp_path / "m.tif")
+        assert names(tmp_path) == ["m.tif", "started"]
 
 
 class TestZarr:

@@ -10,6 +10,7 @@ import sys
 import time
 
 import dask
+import dask.array as da
 import numpy as np
 import pytest
 import rioxarray  # noqa: F401
@@ -19,6 +20,7 @@ from odc.geo.xr import wrap_xr
 
 import eocube as eo
 from eocube.errors import InputError, OutputError
+from eocube.writers.streams import blocks_of
 from eocube.writers.workplaces import Workplace
 
 from .services import s3
@@ -304,10 +306,19 @@ def test_a_cluster_writes_the_same_bytes(small, small_items, tmp_path):
     eo.write_cog(best, tmp_path / "here.tif")
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        Client(cluster),
+        Client(cluster) as client,
     ):
         eo.write_zarr(cube, tmp_path / "there.zarr")
         eo.write_cog(best, tmp_path / "there.tif")
+        many = da.arange(64 * 64, chunks=-1).reshape(64, 64).rechunk(8)
+        found, held = np.zeros((64, 64), dtype=many.dtype), []
+        for top, left, block in blocks_of(many):
+            time.sleep(0.01)  # a slow disk
+            held.append(len(client.futures))
+            found[top : top + 8, left : left + 8] = block
+    np.testing.assert_array_equal(found, np.arange(64 * 64).reshape(64, 64))
+    assert len(held) == 64
+    assert max(held) <= 4, "the workers ran ahead of who writes"
     assert content(tmp_path / "here.zarr") == content(tmp_path / "there.zarr")
     assert (tmp_path / "here.tif").read_bytes() == (tmp_path / "there.tif").read_bytes()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
+import socket
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,9 +128,12 @@ def check_distinct(paths: Iterable[Path]) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside the final one; rename it when the work is done.
 
-    A run that is killed leaves nothing under the final name, or what was there before.
+    A run that is killed leaves nothing under the final name, or what was there before. What it leaves
+    beside it is removed when the same is written again.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.resolve().parent))
+    own = f".{path.name}.{zlib.crc32(socket.gethostname().encode()):08x}-"
+    _sweep(path.resolve().parent, own)
+    folder = Path(tempfile.mkdtemp(prefix=f"{own}{os.getpid()}-", dir=path.resolve().parent))
     try:
         yield folder / path.name
         new, old = folder / path.name, folder / "old"
@@ -142,3 +148,13 @@ def whole(path: Path) -> Iterator[Path]:
             new.replace(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(parent: Path, prefix: str) -> None:
+    """Remove what processes of this machine left that are no more."""
+    import psutil
+
+    for place in parent.glob(f"{glob.escape(prefix)}*"):
+        pid = place.name.removeprefix(prefix).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(place, ignore_errors=True)
