@@ -34,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 def write_cog(
     array: xr.DataArray,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Remote,
     *,
     per_band: bool = False,
     overviews: Overviews = "auto",

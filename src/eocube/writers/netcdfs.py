@@ -22,7 +22,7 @@ CHUNK = 512
 
 
 def write_netcdf(
-    data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False
+    data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str] | Remote, *, overwrite: bool = False
 ) -> Path | Remote:
     """Write a cube or a composite as a NetCDF-4 file, by CF-1.11 (extra ``netcdf``).
 

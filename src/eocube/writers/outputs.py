@@ -57,7 +57,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, store
 
 
 def check_target(
-    path: str | os.PathLike[str], *, overwrite: bool = False, store: bool = False
+    path: str | os.PathLike[str] | Remote, *, overwrite: bool = False, store: bool = False
 ) -> Path | Remote:
     """Return where an output goes, a path or a place on S3, if it can be written.
 
@@ -68,13 +68,13 @@ def check_target(
     """
     remote = as_remote(path)
     if remote is None:
-        return check_output(path, overwrite=overwrite, store=store)
+        return check_output(str(path), overwrite=overwrite, store=store)
     if remote.exists() and not overwrite:
         raise OutputError(f"{remote} exists: pass overwrite=True (--overwrite), or write elsewhere.")
     return remote
 
 
-def check_folder(path: str | os.PathLike[str]) -> Path | Remote:
+def check_folder(path: str | os.PathLike[str] | Remote) -> Path | Remote:
     """Return a folder for several files, made if its parent is there.
 
     Raises
@@ -85,7 +85,7 @@ def check_folder(path: str | os.PathLike[str]) -> Path | Remote:
     remote = as_remote(path)
     if remote is not None:
         return remote
-    folder = Path(path).resolve()
+    folder = Path(str(path)).resolve()
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{path} is a file: the files of several bands need a folder.")
     if not folder.parent.is_dir():

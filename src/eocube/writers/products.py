@@ -42,7 +42,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 def write_item(
     array: xr.DataArray | xr.Dataset,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Remote,
     assets: Any,
     *,
     items: Iterable[Any] | None = None,

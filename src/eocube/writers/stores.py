@@ -28,7 +28,7 @@ ALONG = 1024
 
 def write_zarr(
     data: xr.DataArray | xr.Dataset,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Remote,
     *,
     append: bool = False,
     resume: bool = True,
