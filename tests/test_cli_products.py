@@ -14,6 +14,7 @@ from rio_cogeo import cog_validate
 
 import eocube as eo
 from eocube.cli import main
+from eocube.cli.products import spans_of
 from eocube.cli.words import reducers_of
 from eocube.errors import InputError
 
@@ -174,3 +175,12 @@ def test_words_of_reducers():
     ]  # fmt: skip
     with pytest.raises(InputError, match="no reducer 'join'"):
         reducers_of(("join",))
+
+
+def test_periods_by_their_coordinates():
+    times = np.array(["2021-01-31", "2021-02-28"], "datetime64[ns]")
+    best = xr.DataArray(np.zeros(2), dims="time", coords={"time": times})
+    starts, ends = (("time", np.array(pair, "datetime64[ns]")) for pair in (["2021-01-01", "2021-02-01"], ["2021-02-01", "2021-03-01"]))
+    found = spans_of(best.assign_coords(time_start=starts, time_end=ends), "month")
+    assert found[1] == ("2021-02-01T00:00:00+00:00", "2021-02-28T23:59:59+00:00")
+    assert spans_of(best, "10D")[1] == ("2021-02-28T00:00:00+00:00", "2021-03-09T23:59:59+00:00")

@@ -78,11 +78,14 @@ def _dated(
     result = result.assign_coords(time=starts)
     if result.attrs.pop("items", None) is None:
         return result
+    members = labels[None] == np.arange(len(starts))[:, None]
+    return result.assign_coords(items=("time", _items_of(cube, members)))
+
+
+def _items_of(cube: xr.DataArray, members: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """Return the ids of the Items of each period, given which dates (period, time) belong to it."""
     own = cube["items"].values.astype(str)
-    each = [
-        " ".join(sorted(set(" ".join(own[labels == period]).split()))) for period in range(len(starts))
-    ]
-    return result.assign_coords(items=("time", np.asarray(each)))
+    return np.asarray([" ".join(sorted(set(" ".join(own[dates]).split()))) for dates in members])
 
 
 def _sources(cube: xr.DataArray) -> dict[str, Any]:

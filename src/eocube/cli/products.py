@@ -120,9 +120,10 @@ class Product:
         from ..writers.previews import preview_of
 
         if self.by:
-            paths = [self.out.with_suffix(f".{str(start)[:10]}.tif") for start in best["time"].values]
-            write_periods(best, paths, overwrite=self.overwrite)
-            return {str(start)[:10]: path for start, path in zip(best["time"].values, paths, strict=True)}
+            dates = [start[:10] for start, _ in spans_of(best, self.by)]
+            paths = {date: self.out.with_suffix(f".{date}.tif") for date in dates}
+            write_periods(best, list(paths.values()), overwrite=self.overwrite)
+            return paths
         names = [str(name) for name in best["band"].values]
         values = [name for name in names if not is_class(name, {})]
         places = {"made": self.out} if values else {}
@@ -147,24 +148,30 @@ class Product:
             path = self.out.with_suffix(".json")
             write_item(best, path, list(places.values()), items=items, overwrite=self.overwrite)
             return {"item": path}
-        ends = _ends(best, str(self.by))
-        for number, (place, end) in enumerate(zip(places.values(), ends, strict=True)):
+        spans = spans_of(best, str(self.by))
+        for number, (place, period) in enumerate(zip(places.values(), spans, strict=True)):
             one = best.isel(time=number)
-            period = (f"{str(one['time'].values)[:19]}+00:00", end)
             path = place.with_suffix(".json")
             write_item(one, path, place, items=items, period=period, overwrite=self.overwrite)
         return {"item": path}
 
 
-def _ends(best: xr.DataArray, by: str) -> list[str]:
-    """Return the last second of each period."""
+def spans_of(best: xr.DataArray, by: str) -> list[tuple[str, str]]:
+    """Return the first and the last second of each period of a composite.
+
+    Taken from its coordinates ``time_start`` and ``time_end`` (not in it) if it has them.
+    """
     import pandas as pd
     from pandas.tseries.frequencies import to_offset
 
-    starts = pd.DatetimeIndex(best["time"].values)
-    step = to_offset(by)
-    edges = [*starts[1:], starts[-1] + step]
-    return [f"{(edge - pd.Timedelta(seconds=1)).isoformat()[:19]}+00:00" for edge in edges]
+    if {"time_start", "time_end"} <= set(best.coords):
+        starts, edges = (pd.DatetimeIndex(best[name].values) for name in ("time_start", "time_end"))
+    else:
+        starts = pd.DatetimeIndex(best["time"].values)
+        edges = pd.DatetimeIndex([*starts[1:], starts[-1] + to_offset(by)])
+    lasts = edges - pd.Timedelta(seconds=1)
+    first, last = ([f"{when.isoformat()[:19]}+00:00" for when in whens] for whens in (starts, lasts))
+    return list(zip(first, last, strict=True))
 
 
 def _counted(how: list[Any]) -> list[Any]:
