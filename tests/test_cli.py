@@ -123,7 +123,7 @@ def test_area_crs_resolution(run, small):
         (["mosaic", "--sample", "--loader", "magic"], "no loader 'magic'"),
         (["mosaic", "--sample", "--out", "no/such/folder/m.tif"], "there is no folder"),
         (["ndvi", "--sample", "--resolution", "-3"], "not a pixel size"),
-        (["mosaic", "--sample", "--out", "q.png"], "Two outputs would be one file"),
+        (["mosaic", "--sample", "--out", "q.png"], "write .tif, .zarr or .nc"),
     ],
 )
 def test_errors_are_one_line_and_no_traceback(run, words, message):

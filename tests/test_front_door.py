@@ -20,8 +20,8 @@ PUBLIC = [
     "audit", "best", "compare_masks", "composite", "errors", "fill_ladder", "grid_for", "load", "lost", "mask",
     "mask_from", "masks_of", "ndvi", "plan", "plot_masks", "evi", "evi2", "index", "mndwi", "nbr", "ndbi", "ndmi", "ndre", "ndwi", "savi",
     "Linear", "SavitzkyGolay", "Whittaker", "season_metrics", "smooth",
-    "sample", "score", "search", "search_tiles",
-    "timeseries", "sources", "vote", "write_cog", "write_zarr",
+    "publish", "sample", "score", "search", "search_tiles",
+    "timeseries", "sources", "vote", "write_cog", "write_collection", "write_item", "write_netcdf", "write_zarr",
 ]  # fmt: skip
 
 

@@ -154,7 +154,7 @@ class TestCog:
         assert names(tmp_path) == ["old.tif"]
         assert old.read_text() == "precious"
 
-    def test_a_killed_run_leaves_nothing_under_the_final_name(self, world, tmp_path):
+    def test_a_killed_run_leaves_nothing_under_the_final_name(self, world, best, tmp_path):
         script = f"""
 import time, eocube as eo
 @eo.mask(bands=["scl"])
@@ -175,6 +175,9 @@ eo.write_cog(eo.composite(cube, eo.Median()), {str(tmp_path / "m.tif")!r})
         process.wait()
         assert (tmp_path / "started").exists()
         assert not (tmp_path / "m.tif").exists()
+        assert len(names(tmp_path)) == 2
+        eo.write_cog(best, tmp_path / "m.tif")
+        assert names(tmp_path) == ["m.tif", "started"]
 
 
 class TestZarr:
@@ -190,13 +193,23 @@ class TestZarr:
         assert list(again.scene.values) == list(cube.scene.values)
         assert names(tmp_path) == ["c.zarr"]
 
-    def test_lean_and_classes_stay_whole_numbers(self, world, items, tmp_path):
-        for name, options in (("l", {"bands": ["red"], "dtype": "uint16"}), ("s", {"bands": ["scl"]})):
-            cube = eo.load(items, world.grid, **options)
-            path = eo.write_zarr(cube, tmp_path / f"{name}.zarr")
-            again = xr.open_zarr(path, decode_coords="all", consolidated=False).eocube
-            assert again.dtype == cube.dtype
-            np.testing.assert_array_equal(again.values, cube.compute().values)
+    def test_classes_stay_whole_numbers(self, world, items, tmp_path):
+        cube = eo.load(items, world.grid, bands=["scl"])
+        again = xr.open_zarr(eo.write_zarr(cube, tmp_path / "s.zarr"), decode_coords="all").eocube
+        assert again.dtype == np.uint8
+        assert again.attrs["flag_values"] == list(range(12))
+        assert len(again.attrs["flag_meanings"].split()) == 12
+        np.testing.assert_array_equal(again.values, cube.compute().values)
+
+    def test_lean_is_reflectance_for_who_opens_it(self, world, items, tmp_path):
+        lean = eo.load(items, world.grid, bands=["red"], dtype="uint16", mask=eo.SCLMask())
+        path = eo.write_zarr(lean, tmp_path / "l.zarr")
+        whole = xr.open_zarr(path, decode_coords="all", mask_and_scale=False).eocube
+        assert whole.dtype == np.uint16
+        np.testing.assert_array_equal(whole.values, lean.compute().values)
+        again = xr.open_zarr(path, decode_coords="all").eocube
+        expected = np.where(lean.values == 0, np.nan, lean.values * 1e-4)
+        np.testing.assert_allclose(again.values, expected, rtol=1e-12)
 
     def test_overwrite(self, best, tmp_path):
         path = eo.write_zarr(best, tmp_path / "b.zarr")

@@ -76,6 +76,7 @@ _WHERE = {
     "plan": "plans",
     "plot_masks": "plots",
     "savi": "indices",
+    "publish": "writers",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
@@ -85,6 +86,9 @@ _WHERE = {
     "timeseries": "series",
     "vote": "masks",
     "write_cog": "writers",
+    "write_collection": "writers",
+    "write_item": "writers",
+    "write_netcdf": "writers",
     "write_zarr": "writers",
 }
 
@@ -154,6 +158,7 @@ __all__ = [
     "ndwi",
     "plan",
     "plot_masks",
+    "publish",
     "sample",
     "savi",
     "score",
@@ -165,6 +170,9 @@ __all__ = [
     "timeseries",
     "vote",
     "write_cog",
+    "write_collection",
+    "write_item",
+    "write_netcdf",
     "write_zarr",
 ]
 
@@ -221,7 +229,7 @@ if TYPE_CHECKING:
     from .smoothers import Linear, SavitzkyGolay, Whittaker
     from .smoothing import smooth
     from .spyndices import index
-    from .writers import write_cog, write_zarr
+    from .writers import publish, write_cog, write_collection, write_item, write_netcdf, write_zarr
 
 
 def __getattr__(name: str) -> Any:

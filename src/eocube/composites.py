@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from .calendars import By, calendar_of
+from .calendars import By, Calendar, calendar_of
 from .errors import BandError, InputError
 from .provenance import Dates, dates_of, table_of
 from .reducers import Join, Observations, Reducer, as_reducer, reduce_observations
@@ -43,7 +43,8 @@ def composite(
         in it), ``period`` (its name) and ``dates`` (how many). With a climatology ``month``, ``season``
         or ``dekad`` takes the place of ``time``.
         A reducer that picks one observation gives a last band ``source``: the number of the scene
-        in the whole cube, counted from 1, no data where there is none; see :func:`eocube.sources`.
+        in the whole cube, counted from 1, no data where there is none; see :func:`eocube.sources`. The
+        attributes ``items`` (along time with ``by``), ``first_date`` and ``last_date`` say of what.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def composite(
     members = np.ones((1, cube.sizes["time"]), dtype=bool) if calendar is None else calendar.members
     data = _reduced(cube.data, how, members, len(names), dtype, dates)
     keep = {name: c for name, c in cube.coords.items() if not {"time", "band"} & {name, *c.dims}}
-    attrs = {**cube.attrs, "reducer": repr(how), "scenes": int(cube.sizes["time"])}
+    attrs = {**cube.attrs, "reducer": repr(how), "scenes": int(cube.sizes["time"]), **made_of(cube)}
     attrs |= table_of(cube) if getattr(how, "picks", False) else {}
     if dtype.kind == "f":
         attrs.pop("nodata", None)  # it is NaN
@@ -81,7 +82,32 @@ def composite(
     )
     if calendar is None:
         return result.isel(time=0)
-    return result.rename(time=calendar.dim).assign_coords(calendar.coords)
+    return _dated(result, cube, calendar)
+
+
+def _dated(result: xr.DataArray, cube: xr.DataArray, calendar: Calendar) -> xr.DataArray:
+    """Add the periods, and of each the Items that it was made of."""
+    result = result.rename(time=calendar.dim).assign_coords(calendar.coords)
+    if result.attrs.pop("items", None) is None:
+        return result
+    return result.assign_coords(items=(calendar.dim, _items_of(cube, calendar.members)))
+
+
+def _items_of(cube: xr.DataArray, members: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """Return the ids of the Items of each period, given which dates (period, time) belong to it."""
+    own = cube["items"].values.astype(str)
+    return np.asarray([" ".join(sorted(set(" ".join(own[dates]).split()))) for dates in members])
+
+
+def made_of(cube: xr.DataArray) -> dict[str, Any]:
+    """Return what a composite was made of, as far as the cube says it: Items, first and last date."""
+    found: dict[str, Any] = {}
+    if "items" in cube.coords:
+        found["items"] = sorted(set(" ".join(cube["items"].values.astype(str)).split()))
+    if cube["time"].dtype.kind == "M":
+        times = cube["time"].values.astype("datetime64[s]")
+        found |= {"first_date": f"{times.min()}Z", "last_date": f"{times.max()}Z"}
+    return found
 
 
 def _reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:

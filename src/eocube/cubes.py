@@ -132,7 +132,9 @@ def _offsets(made: Plan) -> tuple[Any, NDArray[Any], dict[str, Any]]:
 
 
 def _attributes(made: Plan) -> dict[str, Any]:
-    found: dict[str, Any] = {"grid_mapping": "spatial_ref", "mask": repr(made.mask)}
+    found: dict[str, Any] = {
+        "grid_mapping": "spatial_ref", "mask": repr(made.mask), "resampling": made.resampling,
+    }  # fmt: skip
     if any(BANDS[band].kind == "reflectance" for band in made.bands):
         found |= {"long_name": "surface reflectance", "units": "1", "offsets": offsets_of(made.used)}
         if made.dtype == "uint16":

@@ -153,6 +153,7 @@ def _granule(record: Mapping[str, Any], bands: tuple[str, ...], layout: Catalog)
         sources[band] = _source(record, band, key, asset, layout)
         if BANDS[band].kind == "reflectance":
             said = _raster(asset)
+            _check_whole(record, key, said)
             scales[band] = _scale(record, said)
             stated, reasons[band] = _offset(record, asset, said, scales[band], baseline, layout)
             assumed = assumed or stated is None
@@ -221,6 +222,16 @@ def _raster(asset: Mapping[str, Any]) -> Mapping[str, Any]:
         "scale": asset.get("raster:scale"),
         "offset": asset.get("raster:offset"),
     }
+
+
+def _check_whole(record: Mapping[str, Any], key: str, said: Mapping[str, Any]) -> None:
+    """Refuse files of floating numbers, which are products: digital numbers are whole."""
+    if str(said.get("data_type") or "").startswith("float"):
+        raise ItemsError(
+            f"Asset {key!r} of Item {record['id']!r} holds {said['data_type']}; whole numbers are read. "
+            "Write products that are to be read as a catalog from a cube with dtype='uint16', or open the "
+            "file with rioxarray."
+        )
 
 
 def _scale(record: Mapping[str, Any], said: Mapping[str, Any]) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .calendars import By, Calendar, Climatology, calendar_of
 from .climbs import Climb
-from .composites import DIMS, checked
+from .composites import DIMS, checked, made_of
 from .errors import InputError
 from .lazy import Shared, plan_of, plan_table, read_window, windows_of
 from .ledgers import ATTRIBUTE
@@ -217,7 +217,8 @@ def _data(task: Climb, sources: list[Any], cubes: list[xr.DataArray]) -> Any:
             arguments += [name, "pcyx"]  # one block deep, as the result is
             numblocks[name] = array.numblocks
         names.append(name)
-    name = "ladder-" + tokenize(task.how, task.members, task.dates, task.least, str(task.dtype), names, rows, columns)
+    parts = task.how, task.members, task.dates, task.least, str(task.dtype)
+    name = "ladder-" + tokenize(parts, names, rows, columns)
     layers[name] = blockwise(
         _climb, name, "pcyx", task, None, windows_of(rows, columns, (0, 0)), "pcyx", *arguments,
         numblocks=numblocks, concatenate=True,
@@ -266,12 +267,16 @@ def _labelled(data: Any, how: Reducer, bands: list[str], cubes: list[xr.DataArra
         "rungs": [str(cube.attrs.get("mask", "")) for cube in cubes],
         "scenes": int(sum(cube.sizes["time"] for cube in cubes)),
     }
+    made = [made_of(cube) for cube in cubes]
+    for name, pick in (("first_date", min), ("last_date", max)):
+        if all(name in own for own in made):
+            attrs[name] = pick(own[name] for own in made)
     if getattr(how, "picks", False):
         tables = [table_of(cube) for cube in cubes]
         attrs |= {name: [own for table in tables for own in table[name]] for name in tables[0]}
     tokens = {str(cube.attrs[ATTRIBUTE]) for cube in cubes if ATTRIBUTE in cube.attrs}
     if tokens:
         attrs |= {"on_error": "skip", ATTRIBUTE: " ".join(sorted(tokens))}
-    made = xr.DataArray(data, dims=DIMS, coords={"band": bands, **keep}, attrs=attrs)
-    made.name = first.name  # else xarray takes Dask's
-    return made
+    array = xr.DataArray(data, dims=DIMS, coords={"band": bands, **keep}, attrs=attrs)
+    array.name = first.name  # else xarray takes Dask's
+    return array

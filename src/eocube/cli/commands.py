@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from .. import __version__
-from .requests import VERIFY, Failure, Query, Request, out_option, takes_query, takes_request
+from .requests import REDUCER as REDUCER_HELP
+from .requests import (
+    VERIFY,
+    Failure,
+    Query,
+    Request,
+    out_option,
+    takes_output,
+    takes_query,
+    takes_reducer,
+    takes_request,
+)
 
-if TYPE_CHECKING:
-    from ..plans import Plan
-
-REDUCERS = ("median", "mean", "p25", "p75")
+OUT_HELP = (
+    ".tif (count and preview beside it; with --by a file per period), .zarr or .nc; without an ending a "
+    "folder with a .tif per band."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="eocube")
 def main() -> None:
-    """Cloud-free Sentinel-2 from STAC catalogs: search, audit, plan, mosaic, NDVI, time series.
+    """Cloud-free Sentinel-2 from STAC catalogs: search, audit, plan, composites, NDVI, time series.
 
     Try: eocube mosaic --sample --out mosaic.tif
     """
@@ -84,26 +95,39 @@ def plan(request: Request) -> None:
 
 @main.command()
 @takes_request
-@click.option("--reducer", type=click.Choice(REDUCERS), default="median", show_default=True)
+@takes_reducer
 @out_option("mosaic.tif", "The mosaic; a PNG preview and the count of observations go beside it.")
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-def mosaic(request: Request, reducer: str, out: Path, overwrite: bool) -> None:
+@takes_output
+def mosaic(request: Request, **options: Any) -> None:
     """Make a cloud-free mosaic: a cloud-optimised GeoTIFF and a PNG preview."""
-    _run(request, reducer, out, overwrite, ndvi=False)
+    _make(request, **options)
 
 
 @main.command()
 @takes_request
-@click.option("--reducer", type=click.Choice(REDUCERS), default="median", show_default=True)
-@out_option("ndvi.tif", "Its NDVI; a PNG preview and the count of observations go beside it.")
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-def ndvi(request: Request, reducer: str, out: Path, overwrite: bool) -> None:
-    """Make the NDVI of a cloud-free mosaic."""
-    _run(request, reducer, out, overwrite, ndvi=True)
+@click.option("--reducer", "reducers", multiple=True, default=("median",), show_default=True,
+              help=REDUCER_HELP + " Given again: several in one pass.")
+@click.option("--by", help="One composite per period: MS (months), QS-DEC (seasons), YS, 10D.")
+@out_option("composite.tif", OUT_HELP)
+@takes_output
+def composite(request: Request, **options: Any) -> None:
+    """Make composites: one or several reducers, of all dates or by period."""
+    _make(request, **options)
 
 
 @main.command()
-@click.argument("fields", type=click.Path(path_type=Path))
+@takes_request
+@takes_reducer
+@click.option("--by", help="One NDVI per period: MS (months), QS-DEC (seasons), YS, 10D.")
+@out_option("ndvi.tif", "The NDVI. " + OUT_HELP)
+@takes_output
+def ndvi(request: Request, **options: Any) -> None:
+    """Make the NDVI of a cloud-free mosaic."""
+    _make(request, index="ndvi", **options)
+
+
+@main.command()
+@click.argument("fields", type=click.Path(path_type=Path), required=False)
 @takes_request
 @click.option("--index", type=click.Choice(["ndvi", "none"]), default="ndvi", show_default=True,
               help="What is made of the bands; none: the bands themselves.")
@@ -114,9 +138,13 @@ def ndvi(request: Request, reducer: str, out: Path, overwrite: bool) -> None:
 @click.option("--id", "ids", help="Column that holds the ids of the fields.")
 @click.option("--fields-crs", help="CRS of the fields, if the file does not say it.")
 @out_option("series.csv", "The table: .csv or .parquet.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the series: .png, .svg or .pdf.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
-def series(request: Request, fields: Path, out: Path, overwrite: bool, **options: Any) -> None:
-    """Write statistics of FIELDS (a vector file) at each date, and the clear share of each field."""
+def series(request: Request, fields: Path | None, out: Path, overwrite: bool, **options: Any) -> None:
+    """Write statistics of FIELDS (a vector file) at each date, and the clear share of each field.
+
+    With --sample, FIELDS may be left out.
+    """
     from .tables import write_series
 
     write_series(request, fields, out, overwrite=overwrite, **options)
@@ -153,77 +181,7 @@ def sample(folder: Path, **options: Any) -> None:
     console.print(f"Try: eocube mosaic --catalog {world.items_path} --out mosaic.tif")
 
 
-def _run(request: Request, reducer: str, out: Path, overwrite: bool, *, ndvi: bool) -> None:
-    from ..writers.outputs import check_distinct, check_output
-    from .shows import progress, show_plan, show_result
+def _make(request: Request, **options: Any) -> None:
+    from .products import Product
 
-    places = [out, out.with_suffix(".count.tif"), out.with_suffix(".png")]
-    check_distinct(places)
-    for place in places:
-        check_output(place, overwrite=overwrite)
-    started = time.perf_counter()
-    made = request.plan(request.query.items(), "red,nir" if ndvi else None)
-    show_plan(made)
-    rows, columns = made.cut(made.chunk_reduced)
-    with progress(len(rows) * len(columns)):
-        _write(made, reducer, places, overwrite, ndvi=ndvi)
-    show_result(_summary(made, places, time.perf_counter() - started))
-
-
-def _write(made: Plan, reducer: str, places: list[Path], overwrite: bool, *, ndvi: bool) -> None:
-    import xarray as xr
-
-    from ..composites import composite
-    from ..cubes import load
-    from ..indices import ndvi as index
-    from ..reducers import Count, Mean, Median, Percentile, Reducer
-    from ..writers.cogs import write_cogs
-    from ..writers.previews import preview_of
-
-    known: dict[str, Reducer] = {
-        "median": Median(), "mean": Mean(), "p25": Percentile(25), "p75": Percentile(75),
-    }  # fmt: skip
-    best = composite(load(made), [known[reducer], Count()])
-    bands = list(made.bands)
-    if ndvi:
-        count = best.sel(band=["count"]).astype("float32")
-        layers = [index(best).expand_dims(band=["ndvi"]), count]
-        best = xr.concat(layers, "band").assign_attrs(best.attrs)
-        best.attrs |= {"long_name": "NDVI"}
-        bands = ["ndvi"]
-    write_cogs(best, {places[0]: bands, places[1]: ["count"]}, overwrite=overwrite)
-    preview_of(places[0], places[2], overwrite=overwrite)
-
-
-def _summary(made: Plan, places: list[Path], seconds: float) -> dict[str, str]:
-    import json
-
-    import numpy as np
-    import rasterio
-
-    from ..errors import shorten
-    from .shows import size_of
-
-    total, seen, pixels = 0.0, 0, 0
-    gone: dict[str, str] = {}
-    with rasterio.open(places[1]) as file:
-        if said := file.tags().get("losses"):
-            lost = json.loads(said)["granules"]
-            names = shorten((f"{one['item']} ({one['count']} windows: {one['why']})" for one in lost), 3)
-            gone = {"lost": f"{len(lost)} granules in places: {names}" if lost else "nothing"}
-        for _, window in file.block_windows(1):
-            block = np.nan_to_num(file.read(1, window=window))
-            total += float(block.sum())
-            seen += int((block > 0).sum())
-            pixels += block.size
-    rows, columns = made.grid.shape
-    days = len({scene.day for scene in made.scenes})
-    return {
-        "made": f"{places[0]} ({columns} x {rows} px, {size_of(places[0])})",
-        "beside": f"{places[2].name} (preview), {places[1].name} (clear observations per pixel)",
-        "dates": f"{days} ({len(made.scenes)} scenes)",
-        "clear": f"{total / pixels / len(made.scenes):.0%} of all observations; "
-        f"{1 - seen / pixels:.2%} of the pixels have none",
-        **gone,
-        "seconds": f"{seconds:.1f}",
-    }
+    Product(request, **options).run()

@@ -263,3 +263,24 @@ def out_option(default: str, text: str) -> Callable[..., Any]:
     """Return the option that says where the result goes."""
     kind = click.Path(path_type=Path)
     return click.option("--out", type=kind, default=default, show_default=True, help=text)
+
+
+REDUCER = "median, mean, min, max, count, p25, ..., or with parameters as percentile:25."
+
+
+def takes_reducer(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option of one reducer; it is called with a tuple of one, ``reducers``."""
+    made: Callable[..., None] = click.option(
+        "--reducer", "reducers", default="median", show_default=True, help=REDUCER,
+        callback=lambda _, __, text: (text,),
+    )(command)  # fmt: skip
+    return made
+
+
+def takes_output(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of what is written."""
+    command = click.option("--overwrite", is_flag=True, help="Replace what is there.")(command)
+    made: Callable[..., None] = click.option(
+        "--item", is_flag=True, help="Write a STAC Item beside it, with links to all that it was made of."
+    )(command)
+    return made

@@ -95,7 +95,7 @@ def progress(total: int) -> Iterator[None]:
 
         def done(key: Any, *_: Any) -> None:
             # One block is one task; what else runs only hands its result on.
-            if str(key).lstrip("('").startswith("blocks"):
+            if str(key).lstrip("('").startswith(("blocks", "eocube-write")):
                 bar.advance(task)
 
         with Callback(posttask=done):
@@ -114,6 +114,7 @@ def show_result(lines: dict[str, str]) -> None:
 
 
 def size_of(path: Path) -> str:
-    """Return a file's size for people."""
-    count = path.stat().st_size
+    """Return the size of a file, or of all files of a folder, for people."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    count = sum(file.stat().st_size for file in files if file.is_file())
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"

@@ -3,47 +3,70 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from itertools import groupby
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from ..errors import InputError
 from ..ledgers import lost, tokens_of
-from .outputs import check_output, whole
+from .layers import as_layers, averaged, crs_text, geobox_of, nodata_of, scale_of, spectral
+from .outputs import check_folder, check_target, delivered
+from .provenance import tags_of
+from .remotes import Remote
+from .streams import blocks_of
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 BLOCK = 512
 """Width of the blocks of a written file."""
 
+_CACHE = 128 * 2**20
+"""Bytes that GDAL may keep of a file: by itself it takes a twentieth of the machine's memory."""
 
-def write_cog(array: xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+Overviews = Literal["auto", "average", "nearest", "mode"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def write_cog(
+    array: xr.DataArray,
+    path: str | os.PathLike[str] | Remote,
+    *,
+    per_band: bool = False,
+    overviews: Overviews = "auto",
+    overwrite: bool = False,
+) -> Path | Remote:
     """Write a mosaic as a cloud-optimised GeoTIFF.
 
-    A lazy array is computed row of blocks by row of blocks, so that memory stays bounded.
+    A lazy array is computed a few blocks at a time, by the workers of a cluster if one is open; the
+    whole of it is never in memory.
 
     Parameters
     ----------
     array : xarray.DataArray
         Dims (band, y, x) or (y, x), with a CRS.
     path : path
-        Ends up whole or not at all.
+        Or ``"s3://bucket/key"``. Ends up whole or not at all.
+    per_band : bool
+        Write each band into a file of its own, ``<band>.tif`` in the folder ``path``.
+    overviews : {"auto", "average", "nearest", "mode"}
+        How overviews are made. ``"auto"``: averages of reflectance and floats; nearest where a file
+        holds classes or counts (``scl``, ``count``, ``source``) or other whole numbers.
     overwrite : bool
         Replace what is there.
 
     Returns
     -------
     Path
-        What was written: DEFLATE, blocks of 512, overviews, band names, no data (NaN, or 0 in
-        integers), the array's attributes as tags; with ``on_error="skip"`` the tag ``losses``
-        (JSON) says what was lost.
+        Where it was written (an S3 place prints as its URL): DEFLATE, blocks of 512, overviews, band
+        names, no data (NaN, or 0 in integers), scale and offset where whole numbers stand for
+        reflectance, statistics, and as tags the array's attributes, eocube's version and the hash of
+        the recipe; with ``on_error="skip"`` the tag ``losses`` (JSON) says what was lost. The same
+        pixels and attributes give the same bytes.
 
     Raises
     ------
@@ -61,21 +84,65 @@ def write_cog(array: xr.DataArray, path: str | os.PathLike[str], *, overwrite: b
     >>> written = eocube.write_cog(best, tempfile.mkdtemp() + "/best.tif")
     """
     layers = _layers(array)
-    (written,) = write_cogs(layers, {Path(path): list(layers["band"].values)}, overwrite=overwrite)
-    return written
+    names = [str(name) for name in layers["band"].values]
+    if not per_band:
+        one = {_as_key(path): names}
+        written: Path | Remote = write_cogs(layers, one, overviews=overviews, overwrite=overwrite)[0]
+        return written
+    if len(set(names)) < len(names) or not all(_NAME.fullmatch(name) for name in names):
+        raise InputError(f"per_band=True names files after bands, which these cannot be: {names}.")
+    folder = check_folder(path)
+    files = {folder / f"{name}.tif": [name] for name in names}
+    write_cogs(layers, files, overviews=overviews, overwrite=overwrite)
+    return folder
 
 
 def write_cogs(
-    array: xr.DataArray, bands: Mapping[Path, Sequence[str]], *, overwrite: bool = False
-) -> list[Path]:
+    array: xr.DataArray,
+    bands: Mapping[Any, Sequence[str]],
+    *,
+    overviews: Overviews = "auto",
+    overwrite: bool = False,
+) -> list[Any]:
     """Write some bands to one file and some to another, in one pass over the pixels.
 
     Parameters
     ----------
     array : xarray.DataArray
         Dims (band, y, x).
-    bands : mapping of Path to sequence of str
+    bands : mapping of path to sequence of str
         Which bands go where.
+    overviews : {"auto", "average", "nearest", "mode"}
+        As in :func:`write_cog`, for each file by its own bands.
+    overwrite : bool
+        Replace what is there.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    OutputError, InputError
+        As :func:`write_cog`.
+    """
+    if overviews not in ("auto", "average", "nearest", "mode"):
+        raise InputError(f"overviews={overviews!r}: choose of auto, average, nearest, mode.")
+    layers = _layers(array)
+    known = [str(band) for band in layers["band"].values]
+    files = {path: [(known.index(str(name)), str(name)) for name in names] for path, names in bands.items()}
+    return _write(layers, files, {}, overviews, overwrite)
+
+
+def write_periods(array: xr.DataArray, paths: Sequence[Any], *, overwrite: bool = False) -> list[Any]:
+    """Write each period of a composite to a file of its own, in one pass over the pixels.
+
+    Parameters
+    ----------
+    array : xarray.DataArray
+        Dims (time, band, y, x).
+    paths : sequence of path
+        As many as there are periods.
     overwrite : bool
         Replace what is there.
 
@@ -84,122 +151,117 @@ def write_cogs(
     OutputError, InputError
         As :func:`write_cog`.
     """
-    places = [check_output(path, overwrite=overwrite) for path in bands]
-    layers = _layers(array)
+    array = array.transpose("time", "band", "y", "x")
+    names = [str(name) for name in array["band"].values]
+    count = len(names)
+    flat = array.data.reshape(-1, *array.shape[2:])
+    keep = {k: c for k, c in array.coords.items() if not {"time", "band"} & {k, *c.dims}}
+    layers = xr.DataArray(flat, dims=("band", "y", "x"), coords=keep, attrs=array.attrs, name=array.name)
+    files = {path: [(i * count + j, name) for j, name in enumerate(names)] for i, path in enumerate(paths)}
+    tags = {path: tags_of(array.isel(time=i), names) for i, path in enumerate(paths)}
+    return _write(_layers(layers), files, tags, "auto", overwrite)
+
+
+Named = list[tuple[int, str]]
+"""Which layers are the bands of a file, and their names."""
+
+
+def _write(
+    layers: xr.DataArray, files: Mapping[Any, Named], tags: Mapping[Any, Any], overviews: str, overwrite: bool
+) -> list[Any]:
+    if overviews not in ("auto", "average", "nearest", "mode"):
+        raise InputError(f"overviews={overviews!r}: choose of auto, average, nearest, mode.")
+    places = [check_target(path, overwrite=overwrite) for path in files]
     with ExitStack() as stack:
-        finals = [stack.enter_context(whole(place)) for place in places]
-        plains = dict(zip((f.with_name("plain.tif") for f in finals), bands.values(), strict=True))
-        _write_plain(layers, plains)
-        for plain, final in zip(plains, finals, strict=True):
-            _to_cog(plain, final, layers.dtype)
+        finals = [stack.enter_context(delivered(place)) for place in places]
+        plains = [stack.enter_context(_scratch(final)) for final in finals]
+        made = {
+            plain: (bands, tags.get(path) or tags_of(layers, [name for _, name in bands]))
+            for plain, (path, bands) in zip(plains, files.items(), strict=True)
+        }
+        _write_plain(layers, made)
+        for plain, final, bands in zip(plains, finals, files.values(), strict=True):
+            means = averaged(layers, [name for _, name in bands])
+            how = ("average" if means else "nearest") if overviews == "auto" else overviews
+            _to_cog(plain, final, how)
     return places
 
 
-def geobox_of(array: xr.DataArray) -> GeoBox:
-    """Return the grid of an array.
+def _as_key(path: Any) -> Any:
+    return path if isinstance(path, Remote) or "://" in str(path) else Path(path)
 
-    Raises
-    ------
-    InputError
-        If it has none.
-    """
-    import odc.geo.xr  # noqa: F401  (gives arrays their .odc)
 
-    found = array.odc.geobox
-    if not isinstance(found, GeoBox) or found.crs is None:
-        raise InputError("The array has no CRS: its coordinates and spatial_ref must say one.")
-    return found
+@contextmanager
+def _scratch(final: Path) -> Iterator[Path]:
+    """Give the path of a file that is gone as soon as the work is."""
+    plain = final.with_name(f"plain-{final.name}.tif")
+    try:
+        yield plain
+    finally:
+        plain.unlink(missing_ok=True)
 
 
 def _layers(array: xr.DataArray) -> xr.DataArray:
-    if set(array.dims) == {"y", "x"}:
-        name = str(array["band"].item() if "band" in array.coords else array.name or "value")
-        array = array.drop_vars("band", errors="ignore").expand_dims(band=[name])
-    if set(array.dims) != {"band", "y", "x"}:
+    layers = as_layers(array, "write_cog")
+    if str(layers.dtype) not in _DTYPES:
         raise InputError(
-            f"write_cog takes (band, y, x) or (y, x), found {tuple(array.dims)}: choose one time with "
-            ".isel(time=0), or write all with write_zarr."
+            f"A GeoTIFF holds {', '.join(_DTYPES)}, not {layers.dtype}: convert it with .astype."
         )
-    geobox_of(array)
-    if array.dtype.kind == "b":
-        array = array.astype("uint8")
-    if str(array.dtype) not in _DTYPES:
-        raise InputError(f"A GeoTIFF holds {', '.join(_DTYPES)}, not {array.dtype}: convert it with .astype.")
-    return array.transpose("band", "y", "x")
+    return layers
 
 
-def _nodata(layers: xr.DataArray) -> float | None:
-    """Return the number that means no data: what the array says, else NaN, or 0 in integers."""
-    if layers.dtype.kind == "f":
-        return float("nan")
-    said = [layers.encoding.get("_FillValue"), layers.attrs.get("_FillValue"), layers.attrs.get("nodata")]
-    stated = [float(value) for value in said if value is not None]
-    return stated[0] if stated else 0
-
-
-def _write_plain(layers: xr.DataArray, bands: Mapping[Path, Sequence[str]]) -> None:
+def _write_plain(layers: xr.DataArray, files: Mapping[Path, tuple[Named, dict[str, str]]]) -> None:
     """Write tiled GeoTIFFs block by block."""
-    known = [str(band) for band in layers["band"].values]
+    import rasterio
+
     with ExitStack() as stack:
-        files = []
-        for path, names in bands.items():
-            file = stack.enter_context(_created(layers, path, names))
-            files.append((file, [known.index(str(name)) for name in names]))
-        for top, left, block in _blocks(layers.data):
+        opened = [
+            (stack.enter_context(_created(layers, path, bands, tags)), [index for index, _ in bands])
+            for path, (bands, tags) in files.items()
+        ]
+        for top, left, block in blocks_of(layers.data):
             _, height, width = block.shape
-            for file, chosen in files:
-                file.write(block[chosen], window=((top, top + height), (left, left + width)))
+            # Here alone: the blocks are computed by others, whose settings are not ours to change.
+            with rasterio.Env(GDAL_CACHEMAX=_CACHE):
+                for file, chosen in opened:
+                    file.write(block[chosen], window=((top, top + height), (left, left + width)))
         if tokens_of(layers):
-            for file, _ in files:
+            for file, _ in opened:
                 file.update_tags(losses=lost(layers).as_json())  # known only now
 
 
-def _created(layers: xr.DataArray, path: Path, names: Sequence[str]) -> Any:
+def _created(layers: xr.DataArray, path: Path, bands: Named, tags: Mapping[str, str]) -> Any:
     import rasterio
 
     grid = geobox_of(layers)
     rows, columns = grid.shape
     profile: dict[str, Any] = {
-        "driver": "GTiff", "count": len(names), "dtype": str(layers.dtype),
-        "height": int(rows), "width": int(columns), "crs": str(grid.crs), "transform": grid.affine,
-        "nodata": _nodata(layers), "tiled": True, "blockxsize": BLOCK,
+        "driver": "GTiff", "count": len(bands), "dtype": str(layers.dtype),
+        "height": int(rows), "width": int(columns), "crs": crs_text(grid), "transform": grid.affine,
+        "nodata": nodata_of(layers), "tiled": True, "blockxsize": BLOCK,
         "blockysize": BLOCK, "compress": "zstd", "zstd_level": 1, "bigtiff": "if_safer", "interleave": "band",
     }  # fmt: skip
     file = rasterio.open(path, "w", **profile)
-    file.update_tags(**{str(name): str(value) for name, value in layers.attrs.items()})
-    for index, name in enumerate(names, start=1):
-        file.set_band_description(index, str(name))
+    file.update_tags(**tags)
+    scales = [scale_of(layers, name) for _, name in bands]
+    if any(scale is not None for scale in scales):
+        file.scales = [1.0 if scale is None else scale for scale in scales]
+        file.offsets = [0.0] * len(bands)
+    for number, (_, name) in enumerate(bands, start=1):
+        file.set_band_description(number, name)
+        if band := spectral(name):
+            file.update_tags(number, wavelength_nm=f"{band.wavelength:g}", esa_band=band.esa)
     return file
 
 
-def _blocks(data: Any) -> Iterator[tuple[int, int, NDArray[Any]]]:
-    """Compute an array a row of blocks at a time (at least a few blocks)."""
-    if isinstance(data, np.ndarray):
-        yield 0, 0, data
-        return
-    import dask
-
-    data = data.rechunk({0: -1})
-    (data,) = dask.optimize(data)
-    tops = [0, *np.cumsum(data.chunks[1])[:-1].tolist()]
-    lefts = [0, *np.cumsum(data.chunks[2])[:-1].tolist()]
-    batch = max(1, 16 // len(lefts))
-    for _, group in groupby(enumerate(tops), key=lambda pair: pair[0] // batch):
-        places = [(i, top, j, left) for i, top in group for j, left in enumerate(lefts)]
-        found = dask.compute(*(data.blocks[0, i, j] for i, _, j, _ in places))
-        for (_, top, _, left), block in zip(places, found, strict=True):
-            yield top, left, block
-
-
-def _to_cog(plain: Path, final: Path, dtype: np.dtype[Any]) -> None:
+def _to_cog(plain: Path, final: Path, overviews: str) -> None:
     import rasterio
     import rasterio.shutil
 
-    floating = dtype.kind == "f"
-    with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False):
+    with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False, GDAL_CACHEMAX=_CACHE):
         rasterio.shutil.copy(
             plain, final, driver="COG", compress="DEFLATE", predictor="YES", blocksize=BLOCK,
-            resampling="AVERAGE" if floating else "NEAREST", overview_resampling="AVERAGE" if floating
-            else "NEAREST", bigtiff="IF_SAFER", num_threads="ALL_CPUS",
+            overview_resampling=overviews.upper(), bigtiff="IF_SAFER", statistics="YES",
+            num_threads="ALL_CPUS",
         )  # fmt: skip
     plain.unlink()

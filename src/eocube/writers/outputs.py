@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
+import socket
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
+from .remotes import Remote, as_remote
 
 _STORE = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 """What a folder holds that is a Zarr store."""
@@ -52,6 +56,60 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, store
     return place
 
 
+def check_target(
+    path: str | os.PathLike[str] | Remote, *, overwrite: bool = False, store: bool = False
+) -> Path | Remote:
+    """Return where an output goes, a path or a place on S3, if it can be written.
+
+    Raises
+    ------
+    OutputError
+        As :func:`check_output`; or if S3 cannot be asked.
+    """
+    remote = as_remote(path)
+    if remote is None:
+        return check_output(str(path), overwrite=overwrite, store=store)
+    if remote.exists() and not overwrite:
+        raise OutputError(f"{remote} exists: pass overwrite=True (--overwrite), or write elsewhere.")
+    return remote
+
+
+def check_folder(path: str | os.PathLike[str] | Remote) -> Path | Remote:
+    """Return a folder for several files, made if its parent is there.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or its parent does not exist.
+    """
+    remote = as_remote(path)
+    if remote is not None:
+        return remote
+    folder = Path(str(path)).resolve()
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{path} is a file: the files of several bands need a folder.")
+    if not folder.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {folder.parent}.")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be made: {error.strerror}.") from error
+    return folder
+
+
+@contextmanager
+def delivered(target: Path | Remote) -> Iterator[Path]:
+    """Give a temporary path; what is there when the work is done becomes the target, whole."""
+    if isinstance(target, Path):
+        with whole(target) as path:
+            yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="eocube-") as folder:
+        path = Path(folder) / target.name
+        yield path
+        target.send(path)
+
+
 def check_distinct(paths: Iterable[Path]) -> None:
     """Refuse outputs that would overwrite each other.
 
@@ -70,9 +128,12 @@ def check_distinct(paths: Iterable[Path]) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside the final one; rename it when the work is done.
 
-    A run that is killed leaves nothing under the final name, or what was there before.
+    A run that is killed leaves nothing under the final name, or what was there before. What it leaves
+    beside it is removed when the same is written again.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.resolve().parent))
+    own = f".{path.name}.{zlib.crc32(socket.gethostname().encode()):08x}-"
+    _sweep(path.resolve().parent, own)
+    folder = Path(tempfile.mkdtemp(prefix=f"{own}{os.getpid()}-", dir=path.resolve().parent))
     try:
         yield folder / path.name
         new, old = folder / path.name, folder / "old"
@@ -87,3 +148,13 @@ def whole(path: Path) -> Iterator[Path]:
             new.replace(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(parent: Path, prefix: str) -> None:
+    """Remove what processes of this machine left that are no more."""
+    import psutil
+
+    for place in parent.glob(f"{glob.escape(prefix)}*"):
+        pid = place.name.removeprefix(prefix).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(place, ignore_errors=True)

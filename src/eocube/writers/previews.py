@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..sentinel2 import BANDS, band_name
+from .layers import spectral
 from .outputs import check_output, whole
 
 SIZE = 1200
@@ -89,7 +89,9 @@ def _picture(array: xr.DataArray) -> NDArray[np.uint8]:
 
 
 def _name(band: Any) -> str:
-    return band_name(str(band)) if str(band) in BANDS or str(band)[:1] == "B" else str(band)
+    """Return what a layer is of: ``red_p25``, as one of several reducers gives it, is red."""
+    found = spectral(str(band))
+    return str(band) if found is None else found.name
 
 
 def _colour(rgb: NDArray[np.float32]) -> NDArray[np.uint8]:

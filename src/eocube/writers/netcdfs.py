@@ -1,0 +1,115 @@
+"""NetCDF files."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from ..errors import MissingExtraError
+from ..ledgers import lost, tokens_of
+from .conventions import as_dataset, pixels_of
+from .outputs import check_target, delivered
+from .remotes import Remote
+from .streams import blocks_of
+
+CHUNK = 512
+"""Rows and columns of a chunk."""
+
+
+def write_netcdf(
+    data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str] | Remote, *, overwrite: bool = False
+) -> Path | Remote:
+    """Write a cube or a composite as a NetCDF-4 file, by CF-1.11 (extra ``netcdf``).
+
+    A lazy array is computed a few blocks at a time; the whole of it is never in memory.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or Dataset
+        Lazy or not. A DataArray without a name becomes the variable ``eocube``.
+    path : path
+        Or ``"s3://bucket/key"``. Ends up whole or not at all.
+    overwrite : bool
+        Replace what is there.
+
+    Returns
+    -------
+    Path
+        What was written: compressed, in chunks of one date, all bands, 512 rows and columns. Whole
+        numbers that stand for reflectance carry ``scale_factor`` and ``_FillValue``. With
+        ``on_error="skip"`` the attribute ``losses`` (JSON) says what was lost.
+
+    Raises
+    ------
+    OutputError
+        If the path exists or cannot be written; before any pixel is read.
+    InputError
+        If it is no xarray object, or holds what a NetCDF file cannot.
+    MissingExtraError
+        If h5netcdf is not installed.
+
+    Examples
+    --------
+    >>> import eocube, tempfile
+    >>> world = eocube.sample.cached()
+    >>> cube = eocube.load(eocube.search(world.items_path), world.grid, bands=["red"])
+    >>> written = eocube.write_netcdf(cube, tempfile.mkdtemp() + "/cube.nc")
+    """
+    target = check_target(path, overwrite=overwrite)
+    if importlib.util.find_spec("h5netcdf") is None:
+        raise MissingExtraError("NetCDF needs h5netcdf: pip install 'eocube[netcdf]', or write a .zarr.")
+    dataset = as_dataset(data, "write_netcdf")
+    with delivered(target) as final:
+        _describe(dataset, final)
+        _fill(dataset, final, data)
+    return target
+
+
+def _describe(dataset: xr.Dataset, final: Path) -> None:
+    """Write everything but the rasters."""
+    import dask.array as da
+
+    empty = dataset.copy()
+    encoding: dict[str, Mapping[str, Any]] = {}
+    for name in pixels_of(dataset):
+        array = dataset[name]
+        empty[name] = array.copy(data=da.zeros(array.shape, dtype=array.dtype, chunks=-1))
+        lengths = {"time": 1, "y": CHUNK, "x": CHUNK}
+        chunks = tuple(
+            min(lengths.get(str(dim), n), n) for dim, n in zip(array.dims, array.shape, strict=True)
+        )
+        encoding[name] = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": chunks}
+    empty.attrs = {name: _written(value) for name, value in empty.attrs.items()}
+    for variable in empty.variables.values():
+        variable.attrs = {name: _written(value) for name, value in variable.attrs.items()}
+    empty.to_netcdf(final, engine="h5netcdf", encoding=encoding, compute=False)
+
+
+def _written(value: Any) -> Any:
+    """Return an attribute as NetCDF holds it: lists of text become text."""
+    if isinstance(value, list) and not all(isinstance(one, int | float) for one in value):
+        return " ".join(map(str, value))
+    return value
+
+
+def _fill(dataset: xr.Dataset, final: Path, data: Any) -> None:
+    import h5netcdf
+
+    with h5netcdf.File(final, "r+") as file:
+        for name in pixels_of(dataset):
+            array = dataset[name]
+            dims = [dim for dim in array.dims if dim not in ("y", "x")]
+            lazy = array.transpose(*dims, "y", "x").data
+            order = [[*map(str, dims), "y", "x"].index(str(dim)) for dim in array.dims]
+            for top, left, block in blocks_of(lazy):
+                *_, height, width = block.shape
+                spans = {"y": slice(top, top + height), "x": slice(left, left + width)}
+                place = tuple(spans.get(str(dim), slice(None)) for dim in array.dims)
+                file.variables[name][place] = block.transpose(order)
+        if tokens_of(data):
+            file.attrs["losses"] = lost(data).as_json()  # known only now
