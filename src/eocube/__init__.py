@@ -36,6 +36,7 @@ _WHERE = {
     "area": "areas",
     "audit": "audits",
     "best": "choices",
+    "cluster": "clusters",
     "composite": "composites",
     "grid_for": "grids",
     "load": "cubes",
@@ -43,6 +44,7 @@ _WHERE = {
     "mask": "masks",
     "ndvi": "indices",
     "plan": "plans",
+    "progress": "bars",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
@@ -77,6 +79,7 @@ __all__ = [
     "area",
     "audit",
     "best",
+    "cluster",
     "composite",
     "errors",
     "grid_for",
@@ -85,6 +88,7 @@ __all__ = [
     "mask",
     "ndvi",
     "plan",
+    "progress",
     "sample",
     "score",
     "search",
@@ -98,6 +102,7 @@ if TYPE_CHECKING:
     from . import errors, sample
     from .areas import area
     from .audits import audit
+    from .bars import progress
     from .catalogs import (
         CDSE,
         EARTH_SEARCH,
@@ -108,6 +113,7 @@ if TYPE_CHECKING:
         Catalog,
     )
     from .choices import best, score
+    from .clusters import cluster
     from .composites import composite
     from .cubes import load
     from .errors import BandError, EocubeError, InputError, NoItemsError, ReadError

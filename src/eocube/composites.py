@@ -135,10 +135,16 @@ def _reduced(
     if data.numblocks[:2] != (1, 1):
         data = data.rechunk({0: -1, 1: -1})
     return da.map_blocks(
-        _reduce_block, data, how, labels, size, dtype, coding, dtype=dtype,
+        _timed_block, data, how, labels, size, dtype, coding, dtype=dtype,
         chunks=((size[0],), (size[1],), *data.chunks[2:]), meta=np.empty((0, 0, 0, 0), dtype=dtype),
         name="composite-" + tokenize(data.name, how, labels, size, str(dtype), coding),
     )  # fmt: skip
+
+
+def _timed_block(*args: Any) -> NDArray[Any]:
+    from .lazy import in_time
+
+    return in_time(_reduce_block, *args)
 
 
 def _reduce_block(

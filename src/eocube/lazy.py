@@ -8,6 +8,7 @@ them in larger blocks, and fewer blocks of the files have to be decoded more tha
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import dask
@@ -22,9 +23,10 @@ from numpy.typing import NDArray
 from .codes import Coding
 from .ledgers import record
 from .loaders.crews import limit
-from .losses import Loss, Window
+from .losses import Window
 from .plans import Plan
 from .reading import read_codes
+from .watches import reducing, window_told
 
 _CODES, _VALUES, _PLAN = "eocube-codes-", "eocube-values-", "eocube-plan-"
 
@@ -69,11 +71,11 @@ def token_of(plan: Plan) -> str:
 def read_window(shared: Shared, window: Window, look: NDArray[np.bool_] | None = None) -> NDArray[Any]:
     """Read one window in a task; see :func:`eocube.reading.read_codes`."""
     limit(_threads())
-    if shared.plan.on_error == "raise":
-        return read_codes(shared.plan, window, look)
-    losses: list[Loss] = []
-    codes = read_codes(shared.plan, window, look, losses)
-    record(shared.token, window, tuple(losses))
+    plan, token = shared.plan, shared.token
+    with window_told(plan, token, window, part=look is not None) as losses:
+        codes = read_codes(plan, window, look, losses)
+    if plan.on_error == "skip":
+        record(token, window, tuple(losses))
     return codes
 
 
@@ -123,3 +125,9 @@ def _plan_in(layers: Any, names: Any) -> Plan | None:
 
 def _decode(block: NDArray[Any], coding: Coding) -> NDArray[Any]:
     return coding.decode(block)
+
+
+def in_time(call: Callable[..., NDArray[Any]], *args: Any) -> NDArray[Any]:
+    """Call a reducer's part of a task, and tell how long it takes."""
+    with reducing():
+        return call(*args)

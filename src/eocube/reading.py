@@ -26,6 +26,7 @@ from .losses import Loss, Window
 from .masks.algebra import apply
 from .pixels import Pixels
 from .sentinel2 import BANDS
+from .tallies import timed
 
 if TYPE_CHECKING:
     from .granules import Granule
@@ -135,7 +136,8 @@ def _kept(plan: Plan, geobox: GeoBox, groups: Groups, look: Bools | None, lost: 
     kept = []
     for scene, granules, own in zip(plan.scenes, seen, codes, strict=True):
         if granules:
-            kept.append(~place.of(apply(plan.mask, _pixels(scene, need.bands, own, coding, lattice))))
+            with timed("masking"):
+                kept.append(~place.of(apply(plan.mask, _pixels(scene, need.bands, own, coding, lattice))))
         else:
             kept.append(nothing)
         if look is not None:
@@ -233,7 +235,8 @@ def _load(
             source = _NOTHING if granule is None else granule.sources[band]
             sources.append(_resampled(source, plan.resampling))
             looks.append(nothing if granule is None else wants)
-    numbers = lost.load(plan.loader, granules, sources, geobox, looks)
+    with timed("reading"):
+        numbers = lost.load(plan.loader, granules, sources, geobox, looks)
     return numbers.reshape(len(granules), len(bands), *geobox.shape)
 
 
