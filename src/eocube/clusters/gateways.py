@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,11 +18,15 @@ _PROBE = 5.0
 _PORTS = {"http": 80, "https": 443, "gateway": 8786, "tcp": 8786, "tls": 8786}
 
 
-def new_cluster(gateway: Any, options: Mapping[str, Any] | None, timeout: float) -> tuple[Any, str]:
+def new_cluster(
+    stack: ExitStack, gateway: Any, options: Mapping[str, Any] | None, timeout: float
+) -> tuple[Any, str]:
     """Start a cluster of a gateway; return it and what to call it in messages.
 
     Parameters
     ----------
+    stack : ExitStack
+        Closes what is opened here.
     gateway : str, True or dask_gateway.Gateway
         Address, or True for the one of Dask's configuration.
     options : mapping, optional
@@ -55,7 +60,9 @@ def new_cluster(gateway: Any, options: Mapping[str, Any] | None, timeout: float)
             raise InputError(
                 f"options={{{name!r}: {value!r}}}: the {what} does not take it ({error})."
             ) from error
-    return _asked(lambda: found.new_cluster(known, shutdown_on_close=True), what, setting, timeout), what
+    made = _asked(lambda: found.new_cluster(known, shutdown_on_close=True), what, setting, timeout)
+    stack.callback(made.close)
+    return made, what
 
 
 def _gateway(gateway: Any) -> tuple[Any, str]:

@@ -86,10 +86,16 @@ def _writable(folder: Path) -> Path:
 
 def of_gateway(stack: ExitStack, gateway: Any, options: Any, workers: int, timeout: float) -> Opened:
     """Start a cluster of a dask-gateway."""
-    backend, what = new_cluster(gateway, options, timeout)
-    stack.callback(backend.close)
+    backend, what = new_cluster(stack, gateway, options, timeout)
     backend.scale(workers)
-    client = stack.enter_context(backend.get_client())
+    try:
+        client = stack.enter_context(backend.get_client())
+    except OSError as error:
+        raise ClusterError(
+            f"The scheduler behind the {what} does not answer at {backend.scheduler_address} ({error}). "
+            "Where a gateway has an address of its own for schedulers, give gateway=dask_gateway.Gateway("
+            "address, proxy_address=...), or set DASK_GATEWAY__PROXY_ADDRESS."
+        ) from error
     return client, f"{what}, cluster {backend.name}", backend
 
 

@@ -183,8 +183,7 @@ def cluster(
         _prepare(stack, client, what, plugin, stays=backend is None)
         join(client)
         stack.enter_context(listening(remember))
-        made = Cluster(client, what, stack.pop_all(), backend)
-    return made
+        return Cluster(client, what, stack.pop_all(), backend)
 
 
 def _prepare(stack: ExitStack, client: Any, what: str, plugin: Settings, *, stays: bool) -> None:
