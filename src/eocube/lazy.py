@@ -27,6 +27,7 @@ from .losses import Window
 from .plans import Plan
 from .reading import read_codes
 from .watches import reducing, window_told
+from .workers import warn_of_memory
 
 _CODES, _VALUES, _PLAN = "eocube-codes-", "eocube-values-", "eocube-plan-"
 
@@ -121,6 +122,19 @@ def _plan_in(layers: Any, names: Any) -> Plan | None:
         if isinstance(shared, Shared):
             return shared.plan
     return None
+
+
+def check_memory(array: Any) -> None:
+    """Warn if tasks of an array that is to be computed may not fit the workers of the current client."""
+    for part in [array, *getattr(array, "data_vars", {}).values()]:
+        graph = getattr(part, "__dask_graph__", lambda: None)()
+        layers = getattr(graph, "layers", None) or {}
+        for name, layer in layers.items():
+            shared = layer.get((name,)) if str(name).startswith(_PLAN) else None
+            if isinstance(shared, Shared):
+                values = f"{_VALUES}{str(name).removeprefix(_PLAN)}"
+                cube = any(str(other).startswith(values) for other in layers)
+                warn_of_memory(shared.plan, cube=cube, reduced=not cube)
 
 
 def _decode(block: NDArray[Any], coding: Coding) -> NDArray[Any]:

@@ -54,20 +54,23 @@ def task_memory() -> float | None:
         return None
 
 
-def warn_of_memory(plan: Plan) -> None:
-    """Warn if tasks of a plan may not fit the workers of the current client."""
+def warn_of_memory(plan: Plan, *, cube: bool = True, reduced: bool = True) -> None:
+    """Warn if tasks of a plan (its cube, composites) may not fit the workers of the current client."""
     share = task_memory()
     if share is None:
         return
     from .costs import task_bytes
 
-    cube, reduced = plan.cost.task_bytes, task_bytes(plan, plan.chunk_reduced, reduced=True)
-    if max(cube, reduced) > share:
-        which = "of the cube" if reduced <= share else "of the cube and of composites"
+    takes = {
+        "cube": plan.cost.task_bytes if cube else 0.0,
+        "composite": task_bytes(plan, plan.chunk_reduced, reduced=True) if reduced else 0.0,
+    }
+    large = [name for name, size in takes.items() if size > share]
+    if large:
         warnings.warn(
-            f"A task {which} may take {max(cube, reduced) / 1e6:,.0f} MB, a worker of this cluster has about "
-            f"{share / 1e6:,.0f} MB for one: plan with memory='{max(1, int(share / 1e6))}MB', or give "
-            "workers more memory or fewer threads.",
+            f"A task of the {' and of the '.join(large)} may take {max(takes.values()) / 1e6:,.0f} MB, a "
+            f"worker of this cluster has about {share / 1e6:,.0f} MB for one: plan with "
+            f"memory='{max(1, int(share / 1e6))}MB', or give workers more memory or fewer threads.",
             MemoryWarning,
             stacklevel=3,
         )

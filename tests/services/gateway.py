@@ -21,6 +21,7 @@ c.DaskGateway.address = "127.0.0.1:{own}"
 c.Proxy.address = "127.0.0.1:{port}"
 c.UnsafeLocalBackend.clusters_directory = "{place}"
 c.UnsafeLocalBackend.sigint_timeout = 2
+c.UnsafeLocalBackend.cluster_heartbeat_period = 2
 c.ClusterConfig.scheduler_cmd = {scheduler}
 c.ClusterConfig.worker_cmd = {worker}
 c.ClusterConfig.worker_cores = 1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import ClusterError, InputError, MissingExtraError, did_you_mean
+
+T = TypeVar("T")
 
 _PROBE = 5.0
 """Seconds after which an address that does not answer is taken to be unreachable."""
@@ -109,9 +112,8 @@ def reachable(address: str, setting: str) -> None:
 
 def _asked(call: Any, what: str, setting: str, timeout: float) -> Any:
     """Ask the gateway, and wait no longer than that."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="eocube-gateway")
     try:
-        return pool.submit(call).result(timeout)
+        return in_time(call, timeout)
     except Late:
         raise ClusterError(
             f"The {what} did not answer within {timeout:g} s (set by {setting}, timeout={timeout:g}). "
@@ -120,5 +122,23 @@ def _asked(call: Any, what: str, setting: str, timeout: float) -> Any:
     except Exception as error:
         said = str(error) or type(error).__name__
         raise ClusterError(f"The {what} refuses (set by {setting}): {said}") from error
-    finally:
-        pool.shutdown(wait=False)
+
+
+def in_time(call: Callable[[], T], timeout: float) -> T:
+    """Make a call that may hang, and wait no longer than that.
+
+    Raises
+    ------
+    TimeoutError
+        Of concurrent.futures. The thread that hangs is left to itself, and does not hold up the end.
+    """
+    found: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(call())
+        except Exception as error:  # noqa: BLE001 - handed to who waits
+            found.set_exception(error)
+
+    threading.Thread(target=run, name="eocube-asks", daemon=True).start()
+    return found.result(timeout)

@@ -12,7 +12,7 @@ import dask
 from ..costs import as_bytes
 from ..errors import ClusterError, InputError
 from ..runs import size
-from .gateways import new_cluster, reachable
+from .gateways import Late, in_time, new_cluster, reachable
 
 Opened = tuple[Any, str, Any]
 """A client, what the cluster is called in messages, and what was started for it, if anything."""
@@ -110,7 +110,11 @@ def joined(stack: ExitStack, address: Any, timeout: float) -> Opened:
         raise InputError(f"address={address!r}: give a scheduler's address, 'tcp://host:8786', or a Client.")
     reachable(address if "://" in address else f"tcp://{address}", "address=")
     try:
-        client = Client(address, timeout=timeout)
+        client = in_time(lambda: Client(address, timeout=timeout), timeout + 1)
+    except Late:
+        raise ClusterError(
+            f"The scheduler at {address} (address=) does not answer as one within {timeout:g} s (timeout=)."
+        ) from None
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"The scheduler at {address} (address=) does not answer as one: {error}"

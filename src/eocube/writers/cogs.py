@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ..errors import InputError
+from ..lazy import check_memory
 from ..ledgers import lost, tokens_of
 from .outputs import check_output, whole
 
@@ -86,6 +87,7 @@ def write_cogs(
     """
     places = [check_output(path, overwrite=overwrite) for path in bands]
     layers = _layers(array)
+    check_memory(layers)
     with ExitStack() as stack:
         finals = [stack.enter_context(whole(place)) for place in places]
         plains = dict(zip((f.with_name("plain.tif") for f in finals), bands.values(), strict=True))

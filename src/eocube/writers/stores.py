@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from ..errors import InputError
+from ..lazy import check_memory
 from ..ledgers import lost, tokens_of
 from .outputs import check_output, whole
 
@@ -52,6 +53,7 @@ def write_zarr(
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise InputError(f"write_zarr takes a DataArray or Dataset, found {type(data).__name__}.")
     dataset = data.to_dataset(name=data.name or "eocube") if isinstance(data, xr.DataArray) else data
+    check_memory(dataset)
     with whole(place) as final, warnings.catch_warnings():
         # Text coordinates have a fixed width; zarr warns that this is not yet in its standard.
         warnings.filterwarnings("ignore", message=".*(FixedLengthUTF32|fixed_length_utf32).*")
