@@ -153,7 +153,9 @@ def main(rounds: int, data: Path | None, child: str, base: str, items: Path | No
         click.echo(json.dumps(measured(Case(**json.loads(child)), base, items)))
         return
     made = worlds.made(worlds.FULL, (data or _cache()).absolute())
-    head = "| job | core s | model | error | clock s | MB read (expected / read) | requests (expected / asked) |"
+    head = (
+        "| job | core s | model | error | clock s | MB read (expected / read) | requests (expected / asked) |"
+    )
     click.echo(f"{head}\n|---|---:|---:|---:|---:|---:|---:|")
     fitted = {case: run(case, made, rounds) for case in FITTED}
     factors = fit(list(fitted.values()))
