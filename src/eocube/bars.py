@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -192,10 +193,9 @@ class _Notebook:
     """An output cell that is drawn anew: needs no widgets."""
 
     def __init__(self) -> None:
-        from IPython.display import HTML, display
-
-        self.html = HTML
-        self.handle: Any = display(HTML("<progress></progress>"), display_id=True)
+        ipython: Any = import_module("IPython.display")
+        self.html = ipython.HTML
+        self.handle = ipython.display(ipython.HTML("<progress></progress>"), display_id=True)
 
     def show(self, report: Report) -> None:
         """Draw the bar anew."""

@@ -34,7 +34,6 @@ c.Backend.cluster_options = Options(
 )
 {more}
 """
-DASK = [sys.executable, "-m", "dask"]
 
 
 @contextmanager
@@ -47,15 +46,15 @@ def serving(worker=None, more=""):
 
     with folder() as place:
         own, port = free_port(), free_port()
-        text = CONFIG.format(
-            own=own, port=port, place=place, more=more,
-            scheduler=[*DASK, "scheduler"], worker=worker or [*DASK, "worker"],
-        )  # fmt: skip
-        (place / "config.py").write_text(text)
         # The clusters run in the environment of the tests, the server in its own.
         paths = [str(Path(eocube.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-        environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        dask = ["env", f"PYTHONPATH={os.pathsep.join(filter(None, paths))}", sys.executable, "-m", "dask"]
+        text = CONFIG.format(
+            own=own, port=port, place=place, more=more,
+            scheduler=[*dask, "scheduler"], worker=worker or [*dask, "worker"],
+        )  # fmt: skip
+        (place / "config.py").write_text(text)
         url = f"http://127.0.0.1:{port}"
         command = [tool("dask-gateway-server"), "-f", place / "config.py"]
-        with process(command, place / "log", lambda: healthy(url), env=environment):
+        with process(command, place / "log", lambda: healthy(url), env={"PYTHONPATH": ""}):
             yield url
