@@ -54,6 +54,8 @@ FITTED = (
     Case("two bands", size=3072, bands=2),
     Case("small chunks", chunk=512),
     Case("smaller chunks", size=1024, chunk=256, dates=12),
+    Case("one block by HTTP", size=1024, http=True),
+    Case("half the dates by HTTP", dates=12, http=True),
 )
 HELD_OUT = (
     Case("whole file (W6)", size=4096),

@@ -27,15 +27,10 @@ if TYPE_CHECKING:
 
     from .plans import Plan
 
-COEFFICIENTS = {
-    "tasks": 0.010,
-    "files": 0.0008,
-    "decoded": 0.0045,
-    "classes": 0.0016,
-    "values": 0.0022,
-}
-"""Seconds of one core: per task; per file and task; per million pixels decoded of values, and of classes;
-per million values (date, band, pixel) that are coded and ranked."""
+COEFFICIENTS = {"tasks": 0.0239, "decoded": 0.00246, "values": 0.00414, "remote": 1.95}
+"""Seconds of one core: per task; per million pixels of values that are decoded; per million values (date,
+band, pixel) that are coded and ranked; per GB that comes from servers. Classes, files and what masks spare
+move with these and are in them."""
 
 ROUNDS = 4.0
 """How often a task waits for a server in turn: headers and blocks of the mask's files, then of the others."""
@@ -104,7 +99,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Counts:
-    """What the model counts in a plan: see :data:`COEFFICIENTS`; millions of pixels, bytes."""
+    """What is counted in a plan: see :data:`COEFFICIENTS`; millions of pixels, bytes, GB from servers."""
 
     tasks: int
     files: int
@@ -113,6 +108,7 @@ class Counts:
     values: float
     bytes: float
     requests: int
+    remote: float
 
     def core_seconds(self) -> float:
         """Return the processor time."""
@@ -136,7 +132,7 @@ def estimate_of(
             raise InputError(f"{name}={value!r} is not one: give a number, 0 or more.")
     known: dict[bool, Counts] = plan.__dict__.setdefault("_counts", {})
     counts = known.get(reduced) or known.setdefault(reduced, counts_of(plan, reduced=reduced))
-    remote = any("://" in source.href for own in plan.used for g in own for source in g.sources.values())
+    remote = counts.remote > 0
     wait = (0.03 if remote else 0.0) if latency is None else latency
     work = counts.core_seconds()
     waves = math.ceil(counts.tasks / count)
@@ -186,9 +182,10 @@ def counts_of(plan: Plan, *, reduced: bool = True) -> Counts:
             found["bytes"] += (once if small else pixels) * np.dtype(source.dtype).itemsize * PACKED[kind]
             found["requests"] += (once / BLOCK**2 + 1 if small else blocks / MERGED) + 1
     tasks = len(cut[0]) * len(cut[1])
+    remote = any("://" in source.href for granule, _ in pairs for source in granule.sources.values())
     return Counts(
         tasks, int(found["files"]), found["decoded"], found["classes"], found["values"], found["bytes"],
-        round(found["requests"]),
+        round(found["requests"]), found["bytes"] / 1e9 if remote else 0.0,
     )  # fmt: skip
 
 
