@@ -55,6 +55,7 @@ _WHERE = {
     "audit": "audits",
     "best": "choices",
     "compare_masks": "comparisons",
+    "cluster": "clusters",
     "composite": "composites",
     "evi": "indices",
     "evi2": "indices",
@@ -77,6 +78,7 @@ _WHERE = {
     "plot_masks": "plots",
     "savi": "indices",
     "publish": "writers",
+    "progress": "bars",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
@@ -137,6 +139,7 @@ __all__ = [
     "audit",
     "best",
     "compare_masks",
+    "cluster",
     "composite",
     "errors",
     "evi",
@@ -159,6 +162,7 @@ __all__ = [
     "plan",
     "plot_masks",
     "publish",
+    "progress",
     "sample",
     "savi",
     "score",
@@ -180,6 +184,7 @@ if TYPE_CHECKING:
     from . import errors, sample
     from .areas import area
     from .audits import audit
+    from .bars import progress
     from .calendars import Climatology, Rolling
     from .catalogs import (
         CDSE,
@@ -191,6 +196,7 @@ if TYPE_CHECKING:
         Catalog,
     )
     from .choices import best, score
+    from .clusters import cluster
     from .comparisons import compare_masks
     from .composites import composite
     from .cubes import load

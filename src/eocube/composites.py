@@ -173,10 +173,16 @@ def _reduced(
     if data.numblocks[:2] != (1, 1):
         data = data.rechunk({0: -1, 1: -1})
     return da.map_blocks(
-        _reduce_block, data, how, members, bands, dtype, dates, coding, dtype=dtype,
+        _timed_block, data, how, members, bands, dtype, dates, coding, dtype=dtype,
         chunks=((len(members),), (bands,), *data.chunks[2:]), meta=np.empty((0, 0, 0, 0), dtype=dtype),
         name="composite-" + tokenize(data.name, how, members, bands, str(dtype), dates, coding),
     )  # fmt: skip
+
+
+def _timed_block(*args: Any) -> NDArray[Any]:
+    from .lazy import in_time
+
+    return in_time(_reduce_block, *args)
 
 
 def _reduce_block(

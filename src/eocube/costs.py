@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
           "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}  # fmt: skip
 
-_PACKED = {"reflectance": 0.6, "number": 0.3, "class": 0.08}
+PACKED = {"reflectance": 0.6, "number": 0.3, "class": 0.08}
 """Size of a compressed file over its pixels: measured 0.55-0.67 on reflectance (DEFLATE,
 predictor 2); class bands compress far better."""
 
@@ -91,7 +91,7 @@ def cost_of(plan: Plan) -> Cost:
                 files += 1
                 native = source.grid.affine.a if source.grid is not None else BANDS[band].resolution
                 step = max(native, pixel * metre) if source.overviews else native
-                size += area / step**2 * np.dtype(source.dtype).itemsize * _PACKED[BANDS[band].kind]
+                size += area / step**2 * np.dtype(source.dtype).itemsize * PACKED[BANDS[band].kind]
     rows, columns = plan.chunks
     rim = 0 if need is None else math.ceil(need.reach / need.resolution)
     return Cost(files, size, len(rows) * len(columns), task_bytes(plan, plan.chunk), rim)
@@ -125,7 +125,7 @@ def _dates(plan: Plan, chunk: int) -> int:
     edges = [np.cumsum((0, *sizes)) for sizes in plan.cut(chunk)]
     scene_of = np.repeat(np.arange(len(plan.scenes)), [len(own) for own in plan.outlines])
     outlines = [outline for own in plan.outlines for outline in own]
-    spans = _spans(shapely.bounds(outlines), plan.grid, edges)
+    spans = spans_of(shapely.bounds(outlines), plan.grid, edges)
     seen = np.zeros((len(edges[0]), len(edges[1])), dtype=np.int64)
     alone = np.bincount(scene_of)[scene_of] == 1
     # Scenes of one granule all at once: a rectangle of blocks is counted by its corners.
@@ -141,7 +141,7 @@ def _dates(plan: Plan, chunk: int) -> int:
     return int(seen[:-1, :-1].max(initial=0))
 
 
-def _spans(bounds: NDArray[Any], grid: Any, edges: list[NDArray[Any]]) -> NDArray[np.intp]:
+def spans_of(bounds: NDArray[Any], grid: Any, edges: list[NDArray[Any]]) -> NDArray[np.intp]:
     """Return first and one past last row and column of blocks under bounds (x, y, x, y) in the CRS."""
     a = grid.affine
     columns = np.sort((bounds[:, [0, 2]] - a.c) / a.a, axis=1)

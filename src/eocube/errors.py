@@ -17,6 +17,7 @@
     |   |-- TooLargeError           a task would need more memory than allowed
     |   `-- OutputError             the output exists, or cannot be written
     |-- SearchError                 the STAC API did not answer, or answered nonsense
+    |-- ClusterError                a cluster cannot be reached, has no workers, other versions, or was lost
     |-- ReadError (OSError)         a file could not be read; names the Item, asset and href
     `-- MissingExtraError (ImportError)   an optional library is not installed; names the extra
 
@@ -89,6 +90,10 @@ class SearchError(EocubeError):
     """A STAC API did not answer as it should."""
 
 
+class ClusterError(EocubeError):
+    """A cluster cannot be opened, does not fit, or was lost while it worked."""
+
+
 class ReadError(EocubeError, OSError):
     """A file could not be read.
 
@@ -125,6 +130,10 @@ class LossWarning(EocubeWarning):
 
 class MaskWarning(EocubeWarning):
     """A part of a mask throws nothing away somewhere, for want of what it looks at; that was asked for."""
+
+
+class MemoryWarning(EocubeWarning):
+    """A task may take more memory than the workers of the cluster have."""
 
 
 class OffsetWarning(EocubeWarning):

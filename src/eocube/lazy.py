@@ -8,6 +8,7 @@ them in larger blocks, and fewer blocks of the files have to be decoded more tha
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import dask
@@ -22,9 +23,11 @@ from numpy.typing import NDArray
 from .codes import Coding
 from .ledgers import record
 from .loaders.crews import limit
-from .losses import Loss, Window
+from .losses import Window
 from .plans import Plan
 from .reading import read_codes
+from .watches import reducing, window_told
+from .workers import warn_of_memory
 
 _CODES, _VALUES, _PLAN = "eocube-codes-", "eocube-values-", "eocube-plan-"
 
@@ -79,11 +82,11 @@ def token_of(plan: Plan) -> str:
 def read_window(shared: Shared, window: Window, look: NDArray[np.bool_] | None = None) -> NDArray[Any]:
     """Read one window in a task; see :func:`eocube.reading.read_codes`."""
     limit(_threads())
-    if shared.plan.on_error == "raise":
-        return read_codes(shared.plan, window, look)
-    losses: list[Loss] = []
-    codes = read_codes(shared.plan, window, look, losses)
-    record(shared.token, window, tuple(losses))
+    plan, token = shared.plan, shared.token
+    with window_told(plan, token, window, part=look is not None) as losses:
+        codes = read_codes(plan, window, look, losses)
+    if plan.on_error == "skip":
+        record(token, window, tuple(losses))
     return codes
 
 
@@ -136,5 +139,24 @@ def _plan_in(layers: Any, names: Any) -> Plan | None:
     return None
 
 
+def check_memory(array: Any) -> None:
+    """Warn if tasks of an array that is to be computed may not fit the workers of the current client."""
+    for part in [array, *getattr(array, "data_vars", {}).values()]:
+        graph = getattr(part, "__dask_graph__", lambda: None)()
+        layers = getattr(graph, "layers", None) or {}
+        for name, layer in layers.items():
+            shared = layer.get((name,)) if str(name).startswith(_PLAN) else None
+            if isinstance(shared, Shared):
+                values = f"{_VALUES}{str(name).removeprefix(_PLAN)}"
+                cube = any(str(other).startswith(values) for other in layers)
+                warn_of_memory(shared.plan, cube=cube, reduced=not cube)
+
+
 def _decode(block: NDArray[Any], coding: Coding) -> NDArray[Any]:
     return coding.decode(block)
+
+
+def in_time(call: Callable[..., NDArray[Any]], *args: Any) -> NDArray[Any]:
+    """Call a reducer's part of a task, and tell how long it takes."""
+    with reducing():
+        return call(*args)

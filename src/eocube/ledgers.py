@@ -51,7 +51,7 @@ _LEDGER = _Ledger()
 
 def record(token: str, window: Window, losses: tuple[Loss, ...]) -> None:
     """Note what a window of a plan lost, and warn of it once per Item."""
-    worker = _worker()
+    worker = this_worker()
     if worker is not None:
         worker.log_event(_TABLE + token, {"window": list(window), "losses": as_message(losses)})
     for loss in _LEDGER.put(token, window, losses):
@@ -62,6 +62,13 @@ def record(token: str, window: Window, losses: tuple[Loss, ...]) -> None:
             from distributed.worker import warn
 
             warn(text, LossWarning)  # also where the client is
+
+
+def remember(told: dict[str, Any]) -> None:
+    """Keep in this process what a window of a worker lost: a scheduler forgets the older ones."""
+    if told.get("skip"):
+        window: Any = tuple(told["window"])
+        _LEDGER.put(told["token"], window, of_message(told["lost"]))
 
 
 def lost(array: Any) -> Losses:
@@ -136,7 +143,7 @@ def _known(token: str) -> dict[Window, tuple[Loss, ...]]:
     return found
 
 
-def _worker() -> Any:
+def this_worker() -> Any:
     """Return the worker of a cluster in which this runs, or None."""
     distributed = sys.modules.get("distributed")
     if distributed is None:

@@ -45,8 +45,10 @@ from .masks.algebra import Need, as_mask, need, reach_for, sun_wanted
 from .reports import NOTHING_DROPPED, DroppedTable
 from .scenes import Scene, SceneTable, scenes_of
 from .sentinel2 import BANDS, CLOUD_REACH, COMPUTED, band_names
+from .workers import warn_of_memory
 
 if TYPE_CHECKING:
+    from .estimates import Estimate
     from .granules import Granule
 
 DType = Literal["float32", "uint16"]
@@ -225,6 +227,44 @@ class Plan:
         """What computing the whole cube once will read and take."""
         return cost_of(self)
 
+    def estimate(
+        self,
+        *,
+        bandwidth: int | str | None = None,
+        cores: int | None = None,
+        price: float | None = None,
+        latency: float | None = None,
+        reduced: bool = True,
+    ) -> Estimate:
+        """Estimate time, memory, requests and money from metadata alone.
+
+        The model is fitted to medians under ``SCLMask()`` (docs/scale.md); a mask with a model of its
+        own takes more.
+
+        Parameters
+        ----------
+        bandwidth : int or str, optional
+            Bytes per second that all cores together get, ``"200MB/s"``. Default: no limit.
+        cores : int, optional
+            Default: the threads of the current cluster, else the cores of this machine.
+        price : float, optional
+            Of a core-hour, in any currency.
+        latency : float, optional
+            Seconds until a server answers. Default: 0.03, for local files 0.
+        reduced : bool
+            Of a composite (in larger blocks), or of the cube itself.
+
+        Raises
+        ------
+        InputError
+            If a number is none.
+        """
+        from .estimates import estimate_of
+
+        return estimate_of(
+            self, bandwidth=bandwidth, cores=cores, price=price, latency=latency, reduced=reduced
+        )
+
     def __repr__(self) -> str:
         return as_text(self)
 
@@ -313,6 +353,8 @@ def plan(
         If an overview could not be read; the Item is believed.
     MaskWarning
         If a mask that may is blind somewhere: it throws nothing away there.
+    MemoryWarning
+        If a cluster's client is open, and a task may not fit its workers.
 
     Raises
     ------
@@ -356,6 +398,7 @@ def plan(
     sized.coding  # noqa: B018  (scales that do not fit together are refused here)
     right = verified(sized.scenes, items, verify_offset, reader)
     warn_of_guesses(right)
+    warn_of_memory(sized)
     return sized if right is sized.scenes else replace(sized, scenes=right)
 
 

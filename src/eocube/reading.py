@@ -27,6 +27,7 @@ from .losses import Loss, Window
 from .masks.algebra import apply, sun_wanted
 from .pixels import Pixels
 from .sentinel2 import BANDS
+from .tallies import timed
 
 if TYPE_CHECKING:
     from .granules import Granule
@@ -200,10 +201,11 @@ def _found(
     found: list[NDArray[Any] | None] = []
     for index, (scene, granules, own) in enumerate(zip(plan.scenes, seen, codes, strict=True)):
         if granules:
-            px = _pixels(scene, need.bands, own, coding, lattice)
-            if owners is not None:
-                px = replace(px, suns=tuple(granule.sun for granule in granules), sun_of=owners[index])
-            found.append(how(plan.mask, px, place))
+            with timed("masking"):
+                px = _pixels(scene, need.bands, own, coding, lattice)
+                if owners is not None:
+                    px = replace(px, suns=tuple(granule.sun for granule in granules), sun_of=owners[index])
+                found.append(how(plan.mask, px, place))
         else:
             found.append(None)
     return found
@@ -306,7 +308,8 @@ def _load(
             absent = replace(_NOTHING, nodata=BANDS[band].nodata)
             sources.append(absent if source is None else _resampled(source, plan.resampling))
             looks.append(nothing if source is None else wants)
-    numbers = lost.load(plan.loader, granules, sources, geobox, looks)
+    with timed("reading"):
+        numbers = lost.load(plan.loader, granules, sources, geobox, looks)
     return numbers.reshape(len(granules), len(bands), *geobox.shape)
 
 

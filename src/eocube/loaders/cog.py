@@ -22,6 +22,7 @@ from odc.geo.geobox import GeoBox
 from ..errors import ReadError
 from ..retries import SAME, WRONG
 from ..signing import unsigned
+from ..tallies import note
 from .base import Loader, Source, none_wanted, read_error
 from .blocks import buffer, decode
 from .crews import spread
@@ -295,6 +296,7 @@ def _read_local(job: _Job, place: LocalFile) -> None:
                 raise job.changed()
             for block in job.blocks:
                 start, stop = job.place(block)
+                note("bytes", stop - start)
                 data = buffer("bytes", stop - start)
                 file.seek(start)
                 if file.readinto(data.data) != stop - start:

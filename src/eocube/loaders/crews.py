@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from ..tallies import carried
+
 Calls = Iterator[Callable[[], None]]
 
 
@@ -50,7 +52,7 @@ class _Crew:
         with self.lock:
             if self.pool is None:
                 self.pool = ThreadPoolExecutor(_cores(), thread_name_prefix="eocube-crew")
-            return self.pool.submit(call)
+            return self.pool.submit(carried(call))
 
 
 _CREW = _Crew()

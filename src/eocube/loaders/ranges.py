@@ -18,6 +18,7 @@ from obstore import exceptions
 
 from ..retries import Attempts, Clock, Fault
 from ..signing import Unsigned
+from ..tallies import carried, note, timed
 from .directories import FRONT, Foreign
 from .plainly import plain_get
 
@@ -70,6 +71,7 @@ class LocalFile:
         try:
             with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123 - as quick as it gets
                 data = file.read(FRONT)
+                note("bytes", len(data))
                 version = version_of(os.fstat(file.fileno()))
         except OSError as error:
             raise Unreadable(error.strerror or str(error)) from None
@@ -82,7 +84,9 @@ class LocalFile:
                 if version_of(os.fstat(file.fileno())) != version:
                     raise Changed
                 file.seek(start)
-                return file.read(stop - start)
+                data = file.read(stop - start)
+                note("bytes", len(data))
+                return data
         except OSError as error:
             raise Unreadable(error.strerror or str(error)) from None
 
@@ -164,8 +168,10 @@ class RemoteFile:
                 why = attempts.failed(fault)
                 if why:
                     raise Unreadable(why)
+                note("retries")
 
-    def _tried(self, start: int, stop: int, count: int, last: Fault) -> tuple[memoryview, Version]:
+    def _tried(self, start: int, stop: int, tries: int, last: Fault) -> tuple[memoryview, Version]:
+        note("requests")
         # Only a plain answer shows its headers (Retry-After), and its status whatever comes with it.
         hidden = last.status in (429, 503) or "utf-8" in str(last)
         link = self.door.link() if hidden else None
@@ -173,8 +179,9 @@ class RemoteFile:
             data, meta = plain_get(*link, start, stop, max(1.0, min(self.clock.left(), 30.0)))
         else:
             began = time.monotonic()
-            data, meta = self._answer(self.door.store(count), start, stop)
-            self.door.worked(count, time.monotonic() - began)
+            data, meta = self._answer(self.door.store(tries), start, stop)
+            self.door.worked(tries, time.monotonic() - began)
+        note("bytes", len(data))
         wants = min(stop, meta["size"]) - start
         if len(data) != wants:
             raise Fault(f"the server sent {len(data)} bytes instead of {wants}", wrong=True)
@@ -264,7 +271,7 @@ def submit(call: Callable[..., T], *args: Any, threads: int = IN_FLIGHT) -> Futu
     with own.lock:
         if threads not in own.pools:
             own.pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="eocube-ranges")
-        return own.pools[threads].submit(call, *args)
+        return own.pools[threads].submit(carried(call), *args)
 
 
 def merged(ranges: Sequence[Range]) -> list[tuple[Range, list[int]]]:
@@ -304,7 +311,8 @@ def in_flight(calls: Iterator[tuple[int, Callable[[], T]]]) -> Iterator[T]:
     try:
         fill()
         while running:
-            future = wait(running, return_when=FIRST_COMPLETED).done.pop()
+            with timed("waiting"):
+                future = wait(running, return_when=FIRST_COMPLETED).done.pop()
             del running[future]
             fill()  # the next ones are under way while this one is decoded
             yield future.result()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from ..errors import InputError
+from ..lazy import check_memory
 from ..ledgers import lost, tokens_of
 from .layers import as_layers, averaged, crs_text, geobox_of, nodata_of, scale_of, spectral
 from .outputs import check_folder, check_target, delivered
@@ -129,6 +130,7 @@ def write_cogs(
     if overviews not in ("auto", "average", "nearest", "mode"):
         raise InputError(f"overviews={overviews!r}: choose of auto, average, nearest, mode.")
     layers = _layers(array)
+    check_memory(layers)
     known = [str(band) for band in layers["band"].values]
     files = {path: [(known.index(str(name)), str(name)) for name in names] for path, names in bands.items()}
     return _write(layers, files, {}, overviews, overwrite)

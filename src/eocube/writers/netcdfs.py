@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 
 from ..errors import MissingExtraError
+from ..lazy import check_memory
 from ..ledgers import lost, tokens_of
 from .conventions import as_dataset, pixels_of
 from .outputs import check_target, delivered
@@ -64,6 +65,7 @@ def write_netcdf(
     if importlib.util.find_spec("h5netcdf") is None:
         raise MissingExtraError("NetCDF needs h5netcdf: pip install 'eocube[netcdf]', or write a .zarr.")
     dataset = as_dataset(data, "write_netcdf")
+    check_memory(dataset)
     with delivered(target) as final:
         _describe(dataset, final)
         _fill(dataset, final, data)

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
+from ..lazy import check_memory
 from ..ledgers import lost, tokens_of
 from .appending import Joined, joined, opened
 from .conventions import as_dataset, geozarr, pixels_of
@@ -89,6 +90,7 @@ def write_zarr(
         raise InputError("append=True adds to what is there, overwrite=True replaces it: give one.")
     target = check_target(path, overwrite=overwrite or append, store=True)
     dataset = as_dataset(data, "write_zarr")
+    check_memory(dataset)
     old = opened(target) if append else None
     whole = Joined(dataset, 0) if old is None else joined(old, dataset, str(path))
     sizes = _chunks(dataset, chunks, whole)

@@ -1,0 +1,216 @@
+"""How eocube grows: 1 and 2 workers, 10 times the area, memory over time: ``python -m benchmarks.scaling``.
+
+Strong scaling is W1 by HTTP with 30 ms per request on clusters of one and of two workers, taking turns.
+The area is measured on scenes of 5120 x 5120 px at three sizes, each a mosaic of 24 dates written to a
+COG by two workers; the memory of workers and client is looked at while it is written.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+from . import workloads, worlds
+from .__main__ import _cache
+from .servers import serving
+
+AREA = worlds.World(size=5120, dates=6, block=512, corner=(0, 0), area=512)
+ROWS = (512, 1536, 5120)
+"""A tenth, three tenths and all of the scenes: 10, 30 and 100 chunks of 512 px."""
+QUICK = worlds.World(size=640, dates=3, block=64, corner=(0, 0), area=64)
+BANDS = ["blue", "green", "red", "nir"]
+
+
+@contextmanager
+def watched(run: Any, pids: list[int]) -> Iterator[list[tuple[int, float, float]]]:
+    """Look at windows done, the workers' largest RSS and this process's, every tenth of a second."""
+    over, found, own = threading.Event(), [], psutil.Process()
+    workers = [psutil.Process(pid) for pid in pids]
+
+    def look() -> None:
+        while not over.wait(0.1):
+            largest = max(worker.memory_info().rss for worker in workers) / 1e6
+            found.append((run.report.windows, largest, own.memory_info().rss / 1e6))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+def dates_of(items: Path, count: int, base: str) -> list[dict[str, Any]]:
+    """Return Items of so many dates, whose files are those of a few, time and again."""
+    features = json.loads(items.read_text())["features"]
+    found = []
+    for index in range(count):
+        record = copy.deepcopy(features[index % len(features)])
+        again = index // len(features)
+        when = datetime.fromisoformat(record["properties"]["datetime"]) + timedelta(days=200 * again)
+        record["properties"]["datetime"] = when.isoformat().replace("+00:00", "Z")
+        record["id"] = f"{record['id']}_{again}"
+        for asset in record["assets"].values():
+            asset["href"] = f"{base}/{asset['href']}"
+        found.append(record)
+    return found
+
+
+def warm(_: Any = None) -> None:
+    """Import in a worker what a job needs, before the clock runs."""
+    from dataclasses import replace
+
+    from .child import preload
+
+    job = workloads.job_for(workloads.WORKLOADS["W1"], workloads.QUICK, Path("none"))
+    preload(replace(job, variant="eocube"))
+
+
+def strong(data: Path, rounds: int, quick: bool) -> list[dict[str, Any]]:
+    """Measure W1 by HTTP on clusters of (workers, threads)."""
+    import eocube as eo
+
+    scale = workloads.QUICK if quick else workloads.FULL
+    items = worlds.made(scale.world, data)
+    shapes, found = [(1, 1), (2, 1), (1, 2)], []
+    with serving(items.parent, 0.03) as url:
+        for _ in range(rounds):
+            for workers, threads in shapes:
+                plan = eo.plan(
+                    dates_of(items, scale.world.dates, url), worlds.area_of(scale.world), bands=BANDS,
+                    mask=eo.SCLMask(), chunk=512, verify_offset=False,
+                )  # fmt: skip
+                best = eo.composite(eo.load(plan), eo.Median())
+                with eo.cluster(workers, threads=threads, memory="4GB") as cluster:
+                    cluster.client.run(warm)
+                    with eo.progress(bar=False) as run:
+                        best.compute()
+                found.append({"workers": workers, "threads": threads, "seconds": run.report.seconds,
+                              "requests": run.report.requests, "bytes": run.report.bytes})  # fmt: skip
+    return found
+
+
+def areas(data: Path, rounds: int, quick: bool) -> list[dict[str, Any]]:
+    """Measure three sizes of one mosaic, streamed to a COG by two workers."""
+    import eocube as eo
+
+    world = QUICK if quick else AREA
+    items = worlds.made(world, data)
+    chunk, found = world.block, []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            for rows in [size * world.size // AREA.size for size in ROWS]:
+                plan = eo.plan(
+                    dates_of(items, 24, str(items.parent)), worlds.tile_of(world)[:rows], bands=BANDS,
+                    mask=eo.SCLMask(), chunk=chunk, verify_offset=False,
+                )  # fmt: skip
+                best = eo.composite(eo.load(plan), eo.Median())
+                with eo.cluster(2, memory="4GB") as cluster:
+                    cluster.client.run(warm)
+                    pids = list(cluster.client.run(os.getpid).values())
+                    with eo.progress(bar=False) as run, watched(run, pids) as seen:
+                        began = time.perf_counter()
+                        eo.write_cog(best, Path(folder) / "best.tif", overwrite=True)
+                        seconds = time.perf_counter() - began
+                    tasks = sum(run.report.stages.values())
+                found.append({"rows": rows, "chunks": run.report.windows, "seconds": seconds, "tasks": tasks,
+                              "seen": seen})  # fmt: skip
+    return found
+
+
+def show_strong(found: list[dict[str, Any]]) -> str:
+    """Return the table of strong scaling: medians, and times one worker."""
+    lines = ["| workers x threads | seconds | times 1 x 1 |", "|---|---:|---:|"]
+    kinds = list(dict.fromkeys((each["workers"], each["threads"]) for each in found))
+    medians = {
+        kind: statistics.median(e["seconds"] for e in found if (e["workers"], e["threads"]) == kind)
+        for kind in kinds
+    }
+    for (workers, threads), seconds in medians.items():
+        lines.append(f"| {workers} x {threads} | {seconds:.2f} | {medians[kinds[0]] / seconds:.2f} |")
+    return "\n".join(lines)
+
+
+def show_areas(found: list[dict[str, Any]]) -> str:
+    """Return the table of areas: time, work and memory at a tenth, half and all of the blocks."""
+    lines = [
+        "| chunks | seconds | times the smallest | seconds in tasks | times | worker MB at 10 %, 50 %, 100 % "
+        "| client MB |",
+        "|---:|---:|---:|---:|---:|---|---:|",
+    ]
+    first: tuple[float, float] | None = None
+    for rows in dict.fromkeys(each["rows"] for each in found):
+        own = [each for each in found if each["rows"] == rows]
+        seconds = statistics.median(each["seconds"] for each in own)
+        tasks = statistics.median(each["tasks"] for each in own)
+        first = first or (seconds, tasks)
+        seen, total = own[-1]["seen"], own[-1]["chunks"]
+        peaks = []
+        for share in (0.1, 0.5, 1.0):
+            until = [rss for done, rss, _ in seen if done <= share * total]
+            peaks.append(f"{max(until, default=float('nan')):,.0f}")
+        client = max((rss for _, _, rss in seen), default=float("nan"))
+        lines.append(
+            f"| {total} | {seconds:.1f} | {seconds / first[0]:.2f} | {tasks:.1f} | {tasks / first[1]:.2f} | "
+            f"{', '.join(peaks)} | {client:,.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def plot(found: list[dict[str, Any]], path: Path) -> None:
+    """Draw time and memory over chunks."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
+    sizes = sorted({each["chunks"] for each in found})
+    times = [statistics.median(e["seconds"] for e in found if e["chunks"] == size) for size in sizes]
+    left.plot(sizes, times, "o-", label="measured")
+    left.plot(sizes, [times[0] * size / sizes[0] for size in sizes], ":", label="in proportion")
+    left.set(xlabel="chunks of 512 px", ylabel="seconds")
+    left.legend()
+    largest = next(each for each in reversed(found) if each["chunks"] == sizes[-1])
+    done, worker, client = zip(*largest["seen"], strict=True)
+    right.plot(done, worker, label="worker, the larger of two")
+    right.plot(done, client, label="client, which writes")
+    right.set(xlabel="chunks done", ylabel="MB", ylim=(0, None))
+    right.legend()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--rounds", default=3)
+@click.option("--data", type=click.Path(path_type=Path), default=None)
+@click.option("--quick", is_flag=True, help="Small data, one round: checks that it works.")
+@click.option("--figure", type=click.Path(path_type=Path), default=None, help="Where to draw, an .svg.")
+def main(rounds: int, data: Path | None, quick: bool, figure: Path | None) -> None:
+    """Measure, and print the tables."""
+    data, rounds = (data or _cache()).absolute(), 1 if quick else rounds
+    click.echo(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    found = areas(data, rounds, quick)
+    click.echo(show_areas(found) + "\n")
+    if figure is not None:
+        plot(found, figure)
+    click.echo(show_strong(strong(data, rounds, quick)))
+    click.echo(f"\nload after: {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

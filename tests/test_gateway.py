@@ -1,0 +1,81 @@
+"""A real dask-gateway on loopback: the main job from a fresh client, versions, no room."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import rasterio
+
+import eocube as eo
+from eocube.errors import ClusterError, InputError
+
+from .services import gateway
+
+pytestmark = pytest.mark.servers
+
+JOB = """
+import sys
+import eocube as eo
+
+if __name__ == "__main__":
+    items, url, out = sys.argv[1:]
+    found = eo.search(items)
+    plan = eo.plan(found, eo.grid_for(found), bands=["red", "nir"], mask=eo.SCLMask().dilate(metres=40), chunk={chunk})
+    best = eo.composite(eo.load(plan), [eo.Median(), eo.Count()])
+    with eo.cluster(2, gateway=url, options={{"worker_memory": 1.5}}) as cluster, eo.progress(plan, bar=False) as run:
+        eo.write_cog(best, out)
+    assert run.report.workers == 2, run
+    assert run.report.windows == run.report.total == best.data.npartitions, run
+"""
+
+
+@pytest.fixture(scope="module")
+def url():
+    with gateway.serving() as found:
+        yield found
+
+
+def check(items, url, chunk, tmp_path):
+    """Run the main job in a process of its own, and compare it with what threads make here."""
+    script = tmp_path / "job.py"
+    script.write_text(JOB.format(chunk=chunk))
+    out = tmp_path / "best.tif"
+    done = subprocess.run([sys.executable, script, items, url, out], capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = eo.search(items)
+    mask = eo.SCLMask().dilate(metres=40)
+    cube = eo.load(found, eo.grid_for(found), bands=["red", "nir"], mask=mask, chunk=chunk)
+    expected = eo.composite(cube, [eo.Median(), eo.Count()]).compute(scheduler="threads")
+    with rasterio.open(out) as file:
+        np.testing.assert_array_equal(file.read(), expected.values)
+
+
+def test_the_main_job_from_a_fresh_client(url, world, tmp_path):
+    check(world.items_path, url, 64, tmp_path)
+
+
+@pytest.mark.real
+def test_the_main_job_on_real_scenes(url, real, tmp_path):
+    check(real / "l2a_33T_2023-08", url, 512, tmp_path)
+
+
+def test_an_option_the_gateway_does_not_know(url):
+    with pytest.raises(InputError, match=r"knows no option 'worker_memori'\. Did you mean 'worker_memory'"):
+        eo.cluster(gateway=url, options={"worker_memori": 2})
+    with pytest.raises(InputError, match="does not take it"):
+        eo.cluster(gateway=url, options={"worker_cores": "many"})
+
+
+def test_by_the_configuration_and_no_room_for_workers(monkeypatch):
+    """A gateway that starts a scheduler but no worker, as one whose cluster is full."""
+    import dask
+
+    with gateway.serving(worker=["sleep", "60"]) as url, dask.config.set({"gateway.address": url}):
+        with pytest.raises(ClusterError, match=rf"No worker of gateway {url}, cluster .* came within 12 s \(asked for 1"):
+            eo.cluster(1, gateway=True, timeout=12)
+        from dask_gateway import Gateway
+
+        assert Gateway().list_clusters() == []  # nothing is left behind

@@ -1,0 +1,145 @@
+"""Country-sized plans: without a pixel, in little memory; and what they are estimated to take."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import dask
+import numpy as np
+import pytest
+from benchmarks.metadata import item, outline_of, region, region_items
+from dask._task_spec import Alias, DataNode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import eocube as eo
+from eocube.costs import task_bytes
+from eocube.errors import InputError
+from eocube.estimates import BLOCK, COEFFICIENTS, counts_of
+from eocube.tiles import tile_grid
+
+BANDS = ["blue", "green", "red", "nir"]
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory):
+    """600 km x 400 km at 10 m, two months, two UTM zones: the job that failed on 400 cores elsewhere."""
+    path = region_items(tmp_path_factory.mktemp("items"))
+    records = json.loads(path.read_text())["features"]
+    return records, eo.plan(records, region(), bands=BANDS, mask=eo.SCLMask())
+
+
+def test_a_country_is_one_task_per_chunk(country):
+    records, plan = country
+    assert len(records) > 1000
+    assert set(Counter(record["properties"]["proj:epsg"] for record in records)) == {32631, 32632}
+    best = eo.composite(eo.load(plan), eo.Median())
+    (optimised,) = dask.optimize(best)
+    graph = dict(optimised.__dask_graph__())
+    tasks = [task for task in graph.values() if not isinstance(task, Alias | DataNode)]
+    assert best.shape == (4, 40_000, 60_000)
+    assert len(tasks) == best.data.npartitions == 40 * 60
+    assert task_bytes(plan, plan.chunk_reduced, reduced=True) < 1e9
+
+
+def test_a_chunk_knows_its_own_granules_alone(country):
+    _, plan = country
+    every = sum(len(own) for own in plan.used)
+    corner = plan.grid[:1024, :1024].extent.geom
+    seen = [granule for own in plan.touching(corner) for granule in own]
+    assert 0 < len(seen) < every / 5
+    assert len({granule.grid.crs for granule in seen}) == 2  # the seam of the zones runs there
+
+
+def test_a_country_is_estimated(country):
+    _, plan = country
+    found = plan.estimate(cores=100, bandwidth="1GB/s", price=0.05)
+    assert found.tasks == 2400
+    assert found.bytes > plan.cost.read_bytes  # whole blocks, some of them by several tasks
+    assert found.requests > 2400
+    assert found.money == pytest.approx(found.seconds * 100 / 3600 * 0.05)
+    assert found.limit == "bandwidth"
+    assert found.seconds >= found.bytes / 1e9
+    for words in ("on 100 cores, limited by bandwidth", "2,400 tasks", "requests", "money"):
+        assert words in repr(found)
+        assert words in found._repr_html_()
+    assert plan.estimate(cores=100).limit in ("cores", "servers")
+    assert plan.estimate(cores=100, latency=30.0).limit == "servers"
+    times = [plan.estimate(cores=cores).seconds for cores in (1, 10, 100, 1000)]
+    assert times == sorted(times, reverse=True)
+    assert plan.estimate(cores=10, reduced=False).memory > plan.estimate(cores=10).memory
+
+
+def test_more_cores_than_tasks(small, small_items):
+    plan = eo.plan(small_items, small.grid, bands=["red"])
+    found = plan.estimate(cores=50)
+    assert found.limit == "tasks"
+    assert found.requests == 0  # local files
+    assert plan.estimate().cores >= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"cores": 0}, "cores=0 is not a number of cores"),
+        ({"price": -1.0}, "price=-1.0 is not one"),
+        ({"latency": float("nan")}, "latency=nan is not one"),
+        ({"bandwidth": "fast"}, "is not a size"),
+    ],
+)
+def test_bad_input(small, small_items, options, says):
+    plan = eo.plan(small_items, small.grid, bands=["red"])
+    with pytest.raises(InputError, match=says):
+        plan.estimate(**options)
+
+
+def records_of(tile, dates):
+    grid_of = partial(tile_grid, tile)
+    start = datetime(2023, 6, 1, 10, 40, 31, tzinfo=UTC)
+    outline = outline_of(grid_of(10))
+    return [
+        item(f"S2A_{n}", start + timedelta(days=n), "A", tile, outline, grid_of, f"https://example.com/{n}/")
+        for n in range(dates)
+    ]
+
+
+@settings(max_examples=15)
+@given(
+    top=st.integers(0, 8000), left=st.integers(0, 8000), rows=st.integers(1, 3000), columns=st.integers(1, 3000),
+    chunk=st.sampled_from([256, 512, 1024]),
+)  # fmt: skip
+def test_blocks_are_counted_as_a_reader_meets_them(top, left, rows, columns, chunk):
+    """Against a loop over chunks and bands: which blocks of a file lie under each."""
+    tile = tile_grid("31UFR")
+    plan = eo.plan(
+        records_of("31UFR", 2), tile[top : top + rows, left : left + columns], bands=["red"], mask=eo.SCLMask(), chunk=chunk
+    )
+    found = counts_of(plan)
+    cut = [np.cumsum((0, *sizes)) for sizes in plan.cut(plan.chunk_reduced)]
+    decoded = classes = files = 0
+    for y0, y1 in zip(cut[0][:-1], cut[0][1:], strict=True):
+        for x0, x1 in zip(cut[1][:-1], cut[1][1:], strict=True):
+            for step, size in ((1, 10980), (2, 5490)):
+                spans = []
+                for first, last, offset in ((y0, y1, top), (x0, x1, left)):
+                    low = (first + offset) // step // BLOCK
+                    high = -(-(last + offset) // step) if step == 2 else last + offset
+                    high = min(-(-high // BLOCK) * BLOCK, size)
+                    spans.append(high - low * BLOCK)
+                pixels = spans[0] * spans[1]
+                decoded += 2 * pixels * (step == 1)
+                classes += 2 * pixels * (step == 2)
+                files += 2
+    assert found.files == files
+    assert found.decoded == pytest.approx(decoded / 1e6)
+    assert found.classes == pytest.approx(classes / 1e6, rel=1e-6)
+    assert found.values == pytest.approx(2 * plan.grid.shape[0] * plan.grid.shape[1] / 1e6)
+
+
+def test_the_model_counts_what_it_has_coefficients_for(small, small_items):
+    counts = counts_of(eo.plan(small_items, small.grid, bands=["red"], mask=eo.SCLMask()))
+    assert set(COEFFICIENTS) <= set(vars(counts))
+    assert counts.core_seconds() > 0
