@@ -104,13 +104,18 @@ def decoded(codes: da.Array, coding: Coding) -> da.Array:
 
 def codes_under(values: Any) -> tuple[da.Array, Coding] | None:
     """Return the codes that an array of values is made of, if it is just that, in blocks to be reduced."""
-    name = getattr(values, "name", "")
+    plan = plan_under(values)
+    return None if plan is None else (codes_of(plan, plan.chunk_reduced), plan.coding)
+
+
+def plan_under(values: Any) -> Plan | None:
+    """Return the plan of an array of values as a cube holds it, if nothing was done to it since."""
+    name = str(getattr(values, "name", ""))
     source = name.replace(_VALUES, _CODES)
     layers = getattr(getattr(values, "dask", None), "layers", {})
     if not name.startswith(_VALUES) or source not in layers:
         return None
-    plan = _plan_in(layers, values.dask.dependencies.get(source, ()))
-    return None if plan is None else (codes_of(plan, plan.chunk_reduced), plan.coding)
+    return _plan_in(layers, values.dask.dependencies.get(source, ()))
 
 
 def _plan_in(layers: Any, names: Any) -> Plan | None:
