@@ -11,14 +11,14 @@ import eocube
 
 ROOT = Path(eocube.__file__).parent
 FLOORS = {
-    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses"},
+    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses", "htmls"},
     1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "facts", "filters", "shapes", "areas", "grids",
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments"},
-    2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps",
+    2: {"items", "granules", "scenes", "checks", "costs", "descriptions", "plans", "folders", "apis", "gaps", "founds",
         "queries", "choices", "indexes"},
     3: {"reading", "planes", "zonals", "audits"},
     4: {"lazy", "ledgers", "cubes", "composites", "series", "writers"},
-    5: {"__init__", "__main__", "cli"},
+    5: {"__init__", "__main__", "cli", "plots"},
 }
 BESIDE = {"sample"}
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

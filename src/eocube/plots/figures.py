@@ -11,6 +11,7 @@ import xarray as xr
 from ..errors import InputError
 from .extras import drawn_with
 from .pictures import COLOURS, GAMMA, PERCENTILES, check_stretch, limits_of, rgb
+from .shrinking import small
 
 MOST = 60
 """Pictures in one figure."""
@@ -40,7 +41,7 @@ def plot_rgb(
         and arrays shows them beside each other in one stretch, for instance before and after:
         ``{"before": a, "after": b}``.
     bands, percentiles, limits, gamma
-        See :func:`eocube.rgb`. The percentiles are those of all pictures together.
+        See :func:`eocube.rgb`. Of a mapping, the percentiles are those of its darkest array.
     each : bool
         Each picture has the percentiles of its own.
     size : int
@@ -81,18 +82,21 @@ def plot_rgb(
         for name, array in titled.items()
         for title, picture in _dated(
             str(name),
-            rgb(array, bands=bands, percentiles=percentiles, limits=limits, gamma=gamma, each=each, size=size),
+            rgb(
+                array, bands=bands, percentiles=percentiles, limits=limits, gamma=gamma, each=each, size=size
+            ),
         )
     ]
     return _drawn(shown, columns or min(len(shown), 4), ax)
 
 
-def _common(titled: Mapping[Any, Any], bands: Sequence[str], percentiles: tuple[float, float]) -> tuple[float, float]:
-    """Return the limits of all arrays together, from a coarse look at each."""
-    from .shrinking import small
-
-    every = [np.moveaxis(small(array, 300, tuple(bands)).values, -3, -1).reshape(-1, 3) for array in titled.values()]
-    low, high = limits_of(np.concatenate(every), percentiles, None)
+def _common(
+    titled: Mapping[Any, Any], bands: Sequence[str], percentiles: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the limits of the array that is the darkest, from a coarse look at each: not those of clouds."""
+    every = [small(array, 300, tuple(bands)).values for array in titled.values()]
+    found = np.array([limits_of(np.moveaxis(values, -3, -1), percentiles, None) for values in every])
+    low, high = found[found[:, 1].argmin()]
     return float(low), float(high)
 
 
@@ -110,7 +114,9 @@ def day_of(when: Any) -> str:
 
 def _drawn(shown: list[tuple[str, xr.DataArray]], columns: int, ax: Any) -> Any:
     if ax is not None and len(shown) > 1:
-        raise InputError(f"ax= takes one picture, and there are {len(shown)}: choose a date, or leave ax out.")
+        raise InputError(
+            f"ax= takes one picture, and there are {len(shown)}: choose a date, or leave ax out."
+        )
     axes = [ax] if ax is not None else grid_of_axes([picture for _, picture in shown], columns)
     for axis, (title, picture) in zip(axes, shown, strict=True):
         put(axis, picture, title, edges=len(shown) == 1)
@@ -137,11 +143,12 @@ def grid_of_axes(pictures: Sequence[Any], columns: int, each: float = 3.2) -> li
     columns = min(columns, count)
     rows = -(-count // columns)
     height, width = (int(size) for size in pictures[0].shape[:2])
-    wide = 7.0 if count == 1 else each
-    tall = min(max(wide * height / width, 0.4 * wide), 2.5 * wide)
+    wide, beside, below = (6.0, 1.2, 0.6) if count == 1 else (each, 0.0, 0.3)  # room for labels
+    tall = min(max(wide * height / width, 0.4 * wide), 2.0 * wide)
     _, found = pyplot.subplots(
-        rows, columns, figsize=(wide * columns, (tall + 0.3) * rows), squeeze=False, layout="constrained"
-    )
+        rows, columns, figsize=((wide + beside) * columns, (tall + below) * rows), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
     axes = list(found.ravel())
     for axis in axes[count:]:
         axis.set_axis_off()
@@ -151,9 +158,11 @@ def grid_of_axes(pictures: Sequence[Any], columns: int, each: float = 3.2) -> li
 def put(axis: Any, picture: xr.DataArray, title: str = "", *, edges: bool = True) -> Any:
     """Draw a picture (y, x, band) or values (y, x) at its place."""
     axis.set_facecolor(NOTHING)
-    drawn = axis.imshow(picture.values, extent=extent_of(picture), interpolation="nearest", aspect=_aspect(picture))
+    drawn = axis.imshow(
+        picture.values, extent=extent_of(picture), interpolation="nearest", aspect=_aspect(picture)
+    )
     if title:
-        axis.set_title(title, fontsize="medium")
+        axis.set_title(title, fontsize="medium", parse_math=False)
     if edges:
         axis.ticklabel_format(useOffset=False, style="plain")
         axis.tick_params(labelsize="small")
@@ -194,7 +203,11 @@ def _label(picture: xr.DataArray, dim: str) -> str:
         return f"{dim} (pixels)"
     if _is_lonlat(picture):
         return {"x": "longitude", "y": "latitude"}[dim] + " (degrees)"
-    crs = str(picture["spatial_ref"].attrs.get("projected_crs_name", "")) if "spatial_ref" in picture.coords else ""
+    crs = (
+        str(picture["spatial_ref"].attrs.get("projected_crs_name", ""))
+        if "spatial_ref" in picture.coords
+        else ""
+    )
     units = str(picture[dim].attrs.get("units", ""))
     unit = {"metre": "m", "meter": "m"}.get(units, units)
     return f"{dim}" + (f" ({unit})" if unit else "") + (f", {crs}" if crs and dim == "x" else "")

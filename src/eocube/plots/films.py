@@ -156,9 +156,17 @@ def _write_gif(path: Path, frames: list[NDArray[np.uint8]], fps: float) -> None:
     thin = max(1, int(np.sqrt(len(frames) * frames[0].size / 3 / 1e6)))
     sample = np.concatenate([frame[::thin, ::thin] for frame in frames])
     palette = image.fromarray(sample).quantize(256, method=image.Quantize.MEDIANCUT)
-    first, *others = [image.fromarray(f).quantize(palette=palette, dither=image.Dither.FLOYDSTEINBERG) for f in frames]
+    first, *others = [
+        image.fromarray(f).quantize(palette=palette, dither=image.Dither.FLOYDSTEINBERG) for f in frames
+    ]
     first.save(
-        path, save_all=True, append_images=others, duration=round(1000 / fps), loop=0, disposal=1, optimize=False
+        path,
+        save_all=True,
+        append_images=others,
+        duration=round(1000 / fps),
+        loop=0,
+        disposal=1,
+        optimize=False,
     )
 
 

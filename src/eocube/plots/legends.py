@@ -40,8 +40,13 @@ class Legend:
 
     def only(self, present: NDArray[Any]) -> Legend:
         """Return the legend of what is there."""
-        keep = [k for k, code in enumerate(self.codes) if code in set(present.tolist())]
-        return Legend(*(tuple(own[k] for k in keep) for own in (self.codes, self.labels, self.colours)))
+        there = set(present.tolist())
+        keep = [k for k, code in enumerate(self.codes) if code in there]
+        return Legend(
+            tuple(self.codes[k] for k in keep),
+            tuple(self.labels[k] for k in keep),
+            tuple(self.colours[k] for k in keep),
+        )
 
 
 def legend_of(array: xr.DataArray, name: str, values: NDArray[Any]) -> Legend | None:
@@ -75,12 +80,17 @@ def _flags(array: xr.DataArray, name: str) -> Legend:
     labels = said.split() if isinstance(said, str) else [str(label) for label in said]
     if len(labels) != len(codes):
         raise InputError(
-            f"{name!r} has {len(codes)} flag_values and {len(labels)} flag_meanings: as many of both are needed."
+            f"{name!r} has {len(codes)} flag_values and {len(labels)} flag_meanings: "
+            "as many of both are needed."
         )
     colours = array.attrs.get("flag_colors", array.attrs.get("flag_colours"))
     own = colours.split() if isinstance(colours, str) else list(colours or ())
     if len(own) != len(codes):
-        own = [_SET[k % len(_SET)] for k in range(len(codes))] if len(codes) <= len(_SET) else _ramp(len(codes), "turbo")
+        own = (
+            [_SET[k % len(_SET)] for k in range(len(codes))]
+            if len(codes) <= len(_SET)
+            else _ramp(len(codes), "turbo")
+        )
     return Legend(tuple(codes), tuple(label.replace("_", " ") for label in labels), tuple(own))
 
 
@@ -89,7 +99,10 @@ def _scenes(array: xr.DataArray, present: NDArray[Any]) -> Legend:
     codes = [int(code) for code in present if code > 0]
     names, days = _table(array, max(codes, default=0))
     colours = _ramp(len(names), "turbo") if len(names) > len(_SET) else list(_SET)
-    labels = [" ".join(part for part in (days[code - 1], names[code - 1]) if part) or f"scene {code}" for code in codes]
+    labels = [
+        " ".join(part for part in (days[code - 1], names[code - 1]) if part) or f"scene {code}"
+        for code in codes
+    ]
     return Legend(tuple(codes), tuple(labels), tuple(colours[code - 1] for code in codes))
 
 
@@ -107,7 +120,10 @@ def _table(array: xr.DataArray, least: int) -> tuple[list[str], list[str]]:
     most = max(least, len(names))
     names, times = ([*own, *[""] * (most - len(own))] for own in (names, times))
     # The id of a scene holds its day.
-    return ["" if day and day.replace("-", "") in name.replace("-", "") else name for name, day in zip(names, times, strict=True)], times
+    return [
+        "" if day and day.replace("-", "") in name.replace("-", "") else name
+        for name, day in zip(names, times, strict=True)
+    ], times
 
 
 def _counts(present: NDArray[Any]) -> Legend | None:

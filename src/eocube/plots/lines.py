@@ -40,8 +40,8 @@ def plot_series(
     min_clear : float
         A date on which less of a field is clear (from 0 to 1) is a small hollow point, off the line.
     spread : bool
-        Shade one standard deviation around the line, where the table has ``std`` and there are at
-        most three fields.
+        Shade one standard deviation around the line, where the table has ``std`` and one
+        field is shown.
     ax : matplotlib.axes.Axes, optional
         Where to draw, for one band.
 
@@ -83,7 +83,7 @@ def plot_series(
         axes = [ax]
     for axis, band in zip(axes, bands, strict=True):
         own = rows if band is None else rows[rows["band"] == band]
-        shaded = spread and "std" in rows and column in ("mean", "median") and len(chosen) <= 3
+        shaded = spread and "std" in rows and column in ("mean", "median") and len(chosen) == 1
         for field in chosen:
             _line(axis, own[own["field"] == field].sort_values("time"), field, column, min_clear, shaded)
         _finish(axis, band, column, len(chosen))
@@ -109,7 +109,9 @@ def _column(rows: Any, value: str | None) -> str:
             raise InputError("The table has no values besides field, time, band and clear.")
         return found
     if value not in rows.columns:
-        raise InputError(f"The table has no column {value!r}.{did_you_mean(value, known)} There are: {shorten(known, 12)}.")
+        raise InputError(
+            f"The table has no column {value!r}.{did_you_mean(value, known)} There are: {shorten(known, 12)}."
+        )
     return value
 
 
@@ -118,7 +120,9 @@ def _fields(rows: Any, fields: Sequence[Any] | None) -> list[Any]:
     chosen = there if fields is None else list(fields)
     missing = [field for field in chosen if field not in there]
     if missing or not chosen:
-        raise InputError(f"The table has no field {shorten(map(repr, missing))}; there are {shorten(map(repr, there))}.")
+        raise InputError(
+            f"The table has no field {shorten(map(repr, missing))}; there are {shorten(map(repr, there))}."
+        )
     if len(chosen) > MOST:
         raise InputError(
             f"{len(chosen)} fields are too many for one figure (at most {MOST}): choose by fields=[...]."
@@ -131,7 +135,14 @@ def _line(axis: Any, rows: Any, field: Any, column: str, min_clear: float, shade
     times = rows["time"].to_numpy()
     clear = rows["clear"].to_numpy(dtype=float) if "clear" in rows else np.ones(len(rows))
     good = np.isfinite(values) & (clear >= min_clear)
-    drawn = axis.plot(times[good], values[good], marker="o", markersize=4, linewidth=1.4, label=str(field))[0]
+    drawn = axis.plot(
+        times[good],
+        values[good],
+        marker="o",
+        markersize=4,
+        linewidth=1.4,
+        label=str(field).replace("$", r"\$"),
+    )[0]
     doubtful = np.isfinite(values) & ~good
     axis.plot(
         times[doubtful], values[doubtful], marker="o", markersize=3.5, linestyle="none",

@@ -11,7 +11,7 @@ from ..errors import InputError
 from .extras import drawn_with
 from .figures import NOTHING, day_of, grid_of_axes, put
 from .legends import MOST, Legend, legend_of
-from .pictures import one_band
+from .pictures import NDVI, one_band
 from .shrinking import common, small
 
 
@@ -37,7 +37,8 @@ def plot_map(
     cmap : str, optional
         Colour map of matplotlib, for values. Default: ``"YlGn"`` for an NDVI, else ``"viridis"``.
     limits : pair of float, optional
-        Values of the first and last colour. Default: the 2nd and 98th percentile.
+        Values of the first and last colour. Default: -0.2 and 0.9 of an NDVI, else the 2nd and 98th
+        percentile.
     size : int
         Pixels of the longer side at most.
     columns : int
@@ -70,15 +71,19 @@ def plot_map(
     >>> axes = eocube.plot_map(clear)                                      # doctest: +SKIP
     """
     array = small(what, size, None if band is None else (band,))
-    single = one_band(array, band)
+    single = one_band(array, "name one by band=.")
     name = common(str(single["band"].item() if "band" in single.coords else single.name or ""))
     if name == "scl" or name == "source":
         single = single.where(single != 0)
+    if name == "ndvi" and limits is None:
+        limits = NDVI
     source = what if isinstance(what, xr.DataArray) else array
     legend = legend_of(source, name, single.values)
     if legend is not None and len(legend.codes) > MOST:
         legend = None
-    dates = [single] if "time" not in single.dims else [single.isel(time=k) for k in range(single.sizes["time"])]
+    dates = (
+        [single] if "time" not in single.dims else [single.isel(time=k) for k in range(single.sizes["time"])]
+    )
     if ax is not None and len(dates) > 1:
         raise InputError(f"ax= takes one date, and there are {len(dates)}: choose one, or leave ax out.")
     axes = [ax] if ax is not None else grid_of_axes(dates, columns)
@@ -119,16 +124,25 @@ def _colour(drawn: Any, every: xr.DataArray, legend: Legend | None, cmap: str, l
 def _explain(axes: list[Any], drawn: Any, legend: Legend | None, array: xr.DataArray, name: str) -> None:
     figure = axes[0].figure
     if legend is None:
-        bar = figure.colorbar(drawn, ax=axes, shrink=0.8, extend="both")
-        long = {"ndvi": "NDVI", "count": "clear observations"}.get(name, str(array.attrs.get("long_name", name)))
-        bar.set_label(long if name != "count" else "clear observations")
+        place = (
+            {"cax": axes[0].inset_axes((1.03, 0.0, 0.03, 1.0))}
+            if len(axes) == 1
+            else {"ax": axes, "shrink": 0.8}
+        )
+        bar = figure.colorbar(drawn, extend="both", **place)
+        long = {"ndvi": "NDVI", "count": "clear dates"}.get(name, str(array.attrs.get("long_name", name)))
+        bar.set_label(long, parse_math=False)
         return
     patches = drawn_with("matplotlib.patches", "A legend")
     handles = [
-        patches.Patch(facecolor=colour, edgecolor="#888888", linewidth=0.5, label=label)
+        patches.Patch(facecolor=colour, edgecolor="#888888", linewidth=0.5, label=label.replace("$", r"\$"))
         for colour, label in zip(legend.colours, legend.labels, strict=True)
     ]
     title = {"count": "clear dates", "source": "pixels from", "scl": "SCL"}.get(name, name)
     place = axes[0] if len(axes) == 1 else figure
-    where = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)} if len(axes) == 1 else {"loc": "outside right upper"}
+    where = (
+        {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
+        if len(axes) == 1
+        else {"loc": "outside right upper"}
+    )
     place.legend(handles=handles, title=title, fontsize="small", frameon=False, **where)

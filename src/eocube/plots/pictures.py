@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,12 @@ COLOURS = ("red", "green", "blue")
 PERCENTILES = (1.0, 99.0)
 GAMMA = 1.4
 SIZE = 1200
+
+NDVI = (-0.2, 0.9)
+"""First and last colour of an NDVI."""
+
+_SAMPLE = 300
+"""Rows and columns of what percentiles of several dates are taken of."""
 
 
 def rgb(
@@ -40,7 +47,8 @@ def rgb(
     bands : sequence of str
         The three that become red, green and blue: ``("nir", "red", "green")`` for false colour.
     percentiles : pair of float
-        Of all three bands together: the darkest and brightest tone.
+        Of all three bands together: the darkest and brightest tone. Of several dates, those of their
+        median, so that clouds do not darken the rest.
     limits : pair of float, optional
         The values of the darkest and brightest tone instead, in the units of ``what``.
     gamma : float
@@ -73,7 +81,9 @@ def rgb(
     Frozen({'time': 3, 'y': 64, 'x': 92, 'band': 4})
     """
     if len(tuple(bands)) != 3:
-        raise InputError(f"bands={bands!r}: three bands make a picture, for instance ('red', 'green', 'blue').")
+        raise InputError(
+            f"bands={bands!r}: three bands make a picture, for instance ('red', 'green', 'blue')."
+        )
     check_stretch(percentiles, limits, gamma)
     array = small(what, size, tuple(bands))
     values = np.moveaxis(array.values, -3, -1)
@@ -81,7 +91,7 @@ def rgb(
     coords = {name: coord for name, coord in array.coords.items() if "band" not in coord.dims}
     return xr.DataArray(
         stretched(values, found, gamma),
-        dims=tuple(dim for dim in array.dims if dim != "band") + ("band",),
+        dims=(*(dim for dim in array.dims if dim != "band"), "band"),
         coords={**coords, "band": [*COLOURS, "alpha"]},
         attrs={"limits": found.squeeze().tolist(), "bands": list(bands), "grid_mapping": "spatial_ref"},
         name="rgb",
@@ -89,19 +99,30 @@ def rgb(
 
 
 def tinted(
-    what: Any, *, cmap: str, limits: tuple[float, float] | None, size: int, percentiles: tuple[float, float] = PERCENTILES
+    what: Any,
+    *,
+    cmap: str,
+    limits: tuple[float, float] | None,
+    size: int,
+    percentiles: tuple[float, float] = PERCENTILES,
 ) -> xr.DataArray:
     """Make a picture of one band by a colour map of matplotlib; as :func:`rgb` returns it."""
     check_stretch(percentiles, limits, 1.0)
-    array = one_band(small(what, size))
+    array = one_band(small(what, size), _ADVICE)
     matplotlib = drawn_with("matplotlib", "A colour map")
     if cmap not in matplotlib.colormaps:
         raise InputError(f"cmap={cmap!r} is not a colour map of matplotlib: 'YlGn', 'viridis', 'RdYlGn' are.")
+    if limits is None and array.name == "ndvi":
+        limits = NDVI
     low, high = limits_of(array.values[..., None], percentiles, limits).squeeze()
-    tones = matplotlib.colormaps[cmap](np.nan_to_num((array.values - low) / (high - low)).clip(0, 1), bytes=True)
+    tones = matplotlib.colormaps[cmap](
+        np.nan_to_num((array.values - low) / (high - low)).clip(0, 1), bytes=True
+    )
     picture = np.asarray(tones, dtype=np.uint8)
     picture[..., 3] = np.where(np.isfinite(array.values), 255, 0)
-    coords = {name: coord for name, coord in array.coords.items() if "band" not in coord.dims and name != "band"}
+    coords = {
+        name: coord for name, coord in array.coords.items() if "band" not in coord.dims and name != "band"
+    }
     return xr.DataArray(
         picture, dims=(*array.dims, "band"), coords={**coords, "band": [*COLOURS, "alpha"]},
         attrs={"limits": [float(low), float(high)], "grid_mapping": "spatial_ref"}, name=array.name,
@@ -118,7 +139,10 @@ def picture_of(
     return tinted(what, cmap=cmap, limits=limits, size=size)
 
 
-def one_band(array: xr.DataArray, band: str | None = None) -> xr.DataArray:
+_ADVICE = "choose one, array.sel(band='nir'), or three as colours, bands=('nir', 'red', 'green')."
+
+
+def one_band(array: xr.DataArray, advice: str) -> xr.DataArray:
     """Return the one band of an array, without the dim.
 
     Raises
@@ -130,10 +154,7 @@ def one_band(array: xr.DataArray, band: str | None = None) -> xr.DataArray:
         return array
     if array.sizes["band"] != 1:
         names = ", ".join(str(name) for name in array["band"].values)
-        raise InputError(
-            f"The array has {array.sizes['band']} bands ({names}) and no red, green and blue among them: "
-            "choose one, for instance array.sel(band='nir'), or name three by bands=(...)."
-        )
+        raise InputError(f"The array has {array.sizes['band']} bands ({names}): {advice}")
     found = array.isel(band=0)
     return found.rename(str(found["band"].item())) if "band" in found.coords and found.name is None else found
 
@@ -153,25 +174,44 @@ def check_stretch(percentiles: Any, limits: Any, gamma: Any) -> None:
             low, high = (float(value) for value in pair)
         except (TypeError, ValueError):
             raise InputError(f"{name}={pair!r}: give a pair of numbers, the lower one first.") from None
-        if not (low < high and np.isfinite([low, high]).all()) or (name == "percentiles" and not 0 <= low < high <= most):
+        if not (low < high and np.isfinite([low, high]).all()) or (
+            name == "percentiles" and not 0 <= low < high <= most
+        ):
             raise InputError(f"{name}={pair!r}: the lower one comes first, percentiles lie within 0 and 100.")
     if not (isinstance(gamma, int | float) and np.isfinite(gamma) and gamma > 0):
         raise InputError(f"gamma={gamma!r}: give a number above 0; 1 changes nothing.")
 
 
 def limits_of(
-    values: NDArray[Any], percentiles: tuple[float, float], limits: tuple[float, float] | None, *, each: bool = False
+    values: NDArray[Any],
+    percentiles: tuple[float, float],
+    limits: tuple[float, float] | None,
+    *,
+    each: bool = False,
 ) -> NDArray[np.float64]:
-    """Return the darkest and brightest values (..., 2), with as many dims as the picture where ``each``."""
+    """Return the darkest and brightest values (2,), or (time, 2) where ``each``.
+
+    Of several dates (time, y, x, band) they are those of their median: clouds that come and go do not
+    darken the rest.
+    """
     if limits is not None:
         return np.array(limits, dtype=np.float64)
     if each:
         return np.stack([limits_of(one, percentiles, None) for one in values])
+    if values.ndim == 4:
+        step = max(1, max(values.shape[1:3]) // _SAMPLE)
+        values = _median(values[:, ::step, ::step])
     clear = values[np.isfinite(values).all(axis=-1)]
     if not clear.size:
         return np.array([0.0, 1.0])
     low, high = np.percentile(clear, percentiles)
     return np.array([low, high if high > low else low + 1e-6])
+
+
+def _median(values: NDArray[Any]) -> NDArray[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # where no date is clear
+        return np.asarray(np.nanmedian(values, axis=0))
 
 
 def stretched(values: NDArray[Any], limits: NDArray[np.float64], gamma: float = GAMMA) -> NDArray[np.uint8]:

@@ -70,12 +70,14 @@ def contact_sheet(
     """
     if source not in _SOURCES:
         raise InputError(
-            f"source={source!r} is not known.{did_you_mean(str(source), _SOURCES)} Choose of: {', '.join(_SOURCES)}."
+            f"source={source!r} is not known.{did_you_mean(str(source), _SOURCES)} "
+            f"Choose of: {', '.join(_SOURCES)}."
         )
     records = sorted(as_dicts(items), key=lambda record: (time_of(record), record["id"]))
     if len(records) > MOST:
         raise InputError(
-            f"{len(records)} Items are too many for one sheet (at most {MOST}): search fewer, or show items[:{MOST}]."
+            f"{len(records)} Items are too many for one sheet (at most {MOST}): search fewer, or show "
+            f"items[:{MOST}]."
         )
 
     def one(record: Any) -> NDArray[np.uint8] | EocubeError:
@@ -86,9 +88,13 @@ def contact_sheet(
 
     with ThreadPoolExecutor(min(8, len(records))) as pool:
         found = list(pool.map(one, records))
-    failed = [f"{r['id']}: {why}" for r, why in zip(records, found, strict=True) if isinstance(why, EocubeError)]
+    failed = [
+        f"{r['id']}: {why}" for r, why in zip(records, found, strict=True) if isinstance(why, EocubeError)
+    ]
     if failed:
-        warnings.warn(f"{len(failed)} Items have no picture: {shorten(failed, 3)}", EocubeWarning, stacklevel=2)
+        warnings.warn(
+            f"{len(failed)} Items have no picture: {shorten(failed, 3)}", EocubeWarning, stacklevel=2
+        )
     axes = grid_of_axes([np.empty((1, 1))] * len(records), columns, each=2.0)
     for axis, record, picture in zip(axes, records, found, strict=True):
         axis.set_facecolor("#d9d9d9")
@@ -96,7 +102,9 @@ def contact_sheet(
         # What Items say is no formula: a $ stays a $.
         axis.set_title(_title(record), fontsize="small", parse_math=False)
         if isinstance(picture, EocubeError):
-            axis.text(0.5, 0.5, "no picture", ha="center", va="center", transform=axis.transAxes, fontsize="small")
+            axis.text(
+                0.5, 0.5, "no picture", ha="center", va="center", transform=axis.transAxes, fontsize="small"
+            )
         else:
             axis.imshow(picture)
     return np.array(axes, dtype=object)

@@ -62,7 +62,9 @@ def small(what: Any, size: int, bands: Sequence[str] | None = None) -> xr.DataAr
         array = _with_bands(array, bands)
     step = _step(array.sizes["y"], array.sizes["x"], size)
     if step > 1:
-        array = array.isel({dim: slice(min(step // 2, array.sizes[dim] - 1), None, step) for dim in ("y", "x")})
+        array = array.isel(
+            {dim: slice(min(step // 2, array.sizes[dim] - 1), None, step) for dim in ("y", "x")}
+        )
     return _floats(array.compute())
 
 

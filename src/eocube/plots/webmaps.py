@@ -102,7 +102,7 @@ def explore(
     corners = np.array([layer["bounds"] for layer in layers])
     bounds = [corners[:, 0].min(axis=0).tolist(), corners[:, 1].max(axis=0).tolist()]
     middle = np.mean(bounds, axis=0).tolist()
-    found = folium.Map(location=middle, tiles=base, zoom_snap=0.25, max_zoom=20, control_scale=True)
+    found = folium.Map(location=middle, tiles=base, zoom_snap=0.25, max_zoom=20)
     _offline(found)
     found.get_root().height = height
     found.add_child(_viewer({"layers": layers, "bounds": bounds}), name="eocube")
@@ -122,7 +122,11 @@ def _layers(name: str, picture: xr.DataArray) -> list[dict[str, Any]]:
     place = _mercator(grid)
     box = place.geographic_extent.boundingbox
     bounds = [[box.bottom, box.left], [box.top, box.right]]
-    dates = [picture] if "time" not in picture.dims else [picture.isel(time=k) for k in range(picture.sizes["time"])]
+    dates = (
+        [picture]
+        if "time" not in picture.dims
+        else [picture.isel(time=k) for k in range(picture.sizes["time"])]
+    )
     found = []
     for date in dates:
         day = day_of(date["time"].values) if "time" in picture.dims else ""
@@ -134,7 +138,9 @@ def _layers(name: str, picture: xr.DataArray) -> list[dict[str, Any]]:
 def _mercator(grid: GeoBox) -> GeoBox:
     box = grid.geographic_extent.boundingbox
     if box.right - box.left > 180 or box.right > 180 or box.left < -180:
-        raise GridError("The array reaches over the date line, where this map ends: show each side by itself.")
+        raise GridError(
+            "The array reaches over the date line, where this map ends: show each side by itself."
+        )
     if max(abs(box.top), abs(box.bottom)) > 85:
         raise GridError("The array reaches beyond 85 degrees of latitude, where this map ends.")
     found: GeoBox = grid.to_crs(_MERCATOR)
@@ -149,7 +155,13 @@ def _warped(date: xr.DataArray, grid: GeoBox, place: GeoBox) -> NDArray[np.uint8
     for k in range(4):
         plane = np.ascontiguousarray(values[..., k])
         found[..., k] = rio_reproject(
-            plane, np.zeros(place.shape, dtype=np.uint8), grid, place, "nearest", src_nodata=None, dst_nodata=None
+            plane,
+            np.zeros(place.shape, dtype=np.uint8),
+            grid,
+            place,
+            "nearest",
+            src_nodata=None,
+            dst_nodata=None,
         )
     return found
 
@@ -180,7 +192,9 @@ def _viewer(config: dict[str, Any]) -> Any:
     macro = drawn_with("branca.element", "A map to explore").MacroElement()
     macro._name = "eocube"
     macro._template = drawn_with("jinja2", "A map to explore").Template(
-        "{% macro script(this, kwargs) %}eocubeExplore({{ this._parent.get_name() }}, {{ this.said }});{% endmacro %}"
+        "{% macro script(this, kwargs) %}"
+        "eocubeExplore({{ this._parent.get_name() }}, {{ this.said }});"
+        "{% endmacro %}"
     )
     macro.said = said
     return macro

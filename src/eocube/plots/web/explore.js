@@ -87,6 +87,7 @@ function eocubeExplore(map, config) {
   const control = L.control({ position: "topright" });
   control.onAdd = () => panel;
   control.addTo(map);
+  L.control.scale({ imperial: false }).addTo(map);
 
   const swipe = make("div", map.getContainer(), { className: "eocube-swipe", hidden: true });
   const line = make("div", swipe, { className: "line" });
