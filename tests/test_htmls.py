@@ -106,7 +106,9 @@ class TestItems:
         assert EVIL[:30] in read.text
         assert repr(shown)
 
-    @pytest.mark.parametrize("properties", [{}, {"eo:cloud_cover": None}, {"platform": 3, "grid:code": ["x"]}])
+    @pytest.mark.parametrize(
+        "properties", [{}, {"eo:cloud_cover": None}, {"platform": 3, "grid:code": ["x"]}]
+    )
     def test_items_that_say_nothing(self, items, properties):
         item = items[0].clone()
         item.properties = properties
@@ -118,7 +120,13 @@ class TestTheOthers:
     def test_plan(self, small, small_items):
         made = eo.plan(small_items, small.grid, bands=["red"], mask=eo.SCLMask())
         read = harmless(made._repr_html_())
-        for word in ("eocube.Plan", "scenes", "reflectance, NaN = no data", "sentinel-2", made.scenes[0].granules[0].id):
+        for word in (
+            "eocube.Plan",
+            "scenes",
+            "reflectance, NaN = no data",
+            "sentinel-2",
+            made.scenes[0].granules[0].id,
+        ):
             assert word in read.text
 
     def test_masks(self):
@@ -126,7 +134,13 @@ class TestTheOthers:
         def bright(px):
             return px["blue"] > 0.4
 
-        for mask in (eo.SCLMask(), ~eo.SCLMask("snow"), bright, eo.SCLMask() & bright, eo.SCLMask().dilate(metres=60)):
+        for mask in (
+            eo.SCLMask(),
+            ~eo.SCLMask("snow"),
+            bright,
+            eo.SCLMask() & bright,
+            eo.SCLMask().dilate(metres=60),
+        ):
             read = harmless(mask._repr_html_())
             assert repr(mask) in read.text
             assert "20 m" in read.text or "10 m" in read.text
@@ -140,7 +154,9 @@ class TestTheOthers:
         read = harmless(eo.PLANETARY_COMPUTER._repr_html_())
         assert "planetarycomputer.microsoft.com" in read.text
         assert "B04" in read.text
-        own = eo.Catalog(EVIL, f"https://user:secret@x.example/{EVIL}?sig=token", "c", {"red": EVIL}, trust=True)
+        own = eo.Catalog(
+            EVIL, f"https://user:secret@x.example/{EVIL}?sig=token", "c", {"red": EVIL}, trust=True
+        )
         text = harmless(own._repr_html_()).text
         assert "secret" not in text
         assert "token" not in text

@@ -20,6 +20,9 @@ from .pictures import picture_of
 BACKGROUND = (40, 40, 40)
 """What has no data."""
 
+_SMALL = 400
+"""Pixels of the longer side below which pictures are enlarged."""
+
 
 def timelapse(
     what: Any,
@@ -59,7 +62,8 @@ def timelapse(
     min_clear : float
         Leave out dates of which less (from 0 to 1) is clear.
     size : int
-        Pixels of the longer side at most. All frames have one size, even numbers of pixels.
+        Pixels of the longer side at most. All frames have one size, even numbers of pixels. Of what is
+        smaller than 200, each pixel is shown several times.
     overwrite : bool
         Replace what is there.
 
@@ -97,7 +101,8 @@ def timelapse(
     pictures = picture_of(what, limits=limits, each=each, cmap=cmap, size=size, bands=bands)
     if "time" not in pictures.dims:
         raise InputError("There is one picture and no dim time: a film needs several dates.")
-    chosen = _clear_enough(pictures.sortby("time") if "time" in pictures.coords else pictures, min_clear)
+    ordered = pictures.sortby("time") if "time" in pictures.coords else pictures
+    chosen = _enlarged(_clear_enough(ordered, min_clear))
     frames = _frames(chosen, fill)
     with whole(place) as final:
         if ffmpeg is not None:
@@ -116,6 +121,15 @@ def _clear_enough(pictures: xr.DataArray, min_clear: float) -> xr.DataArray:
             "lower min_clear."
         )
     return pictures.isel(time=np.flatnonzero(keep))
+
+
+def _enlarged(pictures: xr.DataArray) -> xr.DataArray:
+    """Return small pictures with each pixel several times, so that there is room for the date."""
+    times = _SMALL // max(pictures.sizes["y"], pictures.sizes["x"])
+    if times < 2:
+        return pictures
+    rows, columns = (np.repeat(np.arange(pictures.sizes[dim]), times) for dim in ("y", "x"))
+    return pictures.isel(y=rows, x=columns)
 
 
 def _size(pictures: xr.DataArray) -> tuple[int, int]:

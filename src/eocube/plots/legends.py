@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..sentinel2 import SCL_CLASSES, SCL_COLOURS
 from .extras import drawn_with
-from .figures import day_of
 
 MOST = 24
 """Entries of a legend; of more classes than that only those that are there are shown."""
@@ -107,14 +106,10 @@ def _scenes(array: xr.DataArray, present: NDArray[Any]) -> Legend:
 
 
 def _table(array: xr.DataArray, least: int) -> tuple[list[str], list[str]]:
-    """Return ids and days of the scenes, from attributes or from a coordinate ``scene``."""
+    """Return ids and days of the scenes, as :func:`eocube.composite` writes them into the attributes."""
     if "source_scenes" in array.attrs:
         names = [str(name) for name in np.atleast_1d(array.attrs["source_scenes"])]
         times = [str(when)[:10] for when in np.atleast_1d(array.attrs.get("source_times", [""] * len(names)))]
-    elif "scene" in array.coords and array["scene"].ndim == 1:
-        names = [str(name) for name in array["scene"].values]
-        along = [array[key] for key in ("scene_time", "time") if key in array.coords]
-        times = next(([day_of(when) for when in own.values] for own in along if own.size == len(names)), [])
     else:
         names, times = [], []
     most = max(least, len(names))

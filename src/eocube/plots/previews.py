@@ -113,11 +113,14 @@ def _decoded(data: bytes, size: int) -> NDArray[np.uint8]:
     image = drawn_with("PIL.Image", "A thumbnail")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", image.DecompressionBombWarning)
-        with image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:
-            if picture.width * picture.height > _PIXELS:
-                raise ValueError(f"{picture.width} x {picture.height} pixels are no thumbnail")
-            picture.draft("RGB", (size, size))
-            found = picture.convert("RGBA")
+        try:
+            with image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:
+                if picture.width * picture.height > _PIXELS:
+                    raise ValueError(f"{picture.width} x {picture.height} pixels are no thumbnail")
+                picture.draft("RGB", (size, size))
+                found = picture.convert("RGBA")
+        except image.DecompressionBombError:
+            raise ValueError("so many pixels are no thumbnail") from None
     found.thumbnail((size, size))
     return np.asarray(found)
 

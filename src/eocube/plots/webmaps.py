@@ -143,7 +143,7 @@ def _mercator(grid: GeoBox) -> GeoBox:
         )
     if max(abs(box.top), abs(box.bottom)) > 85:
         raise GridError("The array reaches beyond 85 degrees of latitude, where this map ends.")
-    found: GeoBox = grid.to_crs(_MERCATOR)
+    found: GeoBox = grid.to_crs(_MERCATOR, resolution="fit")
     return found
 
 
