@@ -33,7 +33,7 @@ extensions = [
     "sphinx_copybutton",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "jupyter_execute", "**.ipynb_checkpoints"]
 nitpicky = False
 
 # Pages in the order of the navigation. A page that is not there is left out; one that is in no list comes
@@ -140,7 +140,9 @@ def _copy() -> None:
         down = re.sub(r"\]\((?!https?:|#|docs/)([^)]+)\)", r"](../\1)", text)
         _write(DOCS / name, _links(down.replace("](docs/", "](")))
     shutil.rmtree(DOCS / "notebooks", ignore_errors=True)
-    shutil.copytree(ROOT / "notebooks", DOCS / "notebooks", ignore=shutil.ignore_patterns("*checkpoints", "*.py"))
+    shutil.copytree(
+        ROOT / "notebooks", DOCS / "notebooks", ignore=shutil.ignore_patterns("*checkpoints", "*.py")
+    )
 
 
 def _write(path: Path, text: str) -> None:
@@ -163,7 +165,16 @@ def _api() -> None:
     parts = ["API", "===", "", "All of it is reached as ``import eocube as eo``.", ""]
     for title, names in groups.items():
         if names:
-            parts += [title, "-" * len(title), "", ".. currentmodule:: eocube", "", ".. autosummary::", "   :toctree: .", ""]
+            parts += [
+                title,
+                "-" * len(title),
+                "",
+                ".. currentmodule:: eocube",
+                "",
+                ".. autosummary::",
+                "   :toctree: .",
+                "",
+            ]
             parts += [*(f"   {name}" for name in names), ""]
     parts += ["Further", "-------", "", ".. toctree::", "   :maxdepth: 1", ""]
     parts += [f"   {name}" for name in ("catalogs", "seams", *MODULES)]
@@ -175,7 +186,10 @@ def _api() -> None:
     seams += [".. autosummary::", "   :toctree: .", "", *(f"   {name}" for name in SEAMS), ""]
     _write(folder / "seams.rst", "\n".join(seams))
     for name, title in MODULES.items():
-        _write(folder / f"{name}.rst", f"{title}\n{'=' * len(title)}\n\n.. automodule:: eocube.{name}\n   :members:\n")
+        _write(
+            folder / f"{name}.rst",
+            f"{title}\n{'=' * len(title)}\n\n.. automodule:: eocube.{name}\n   :members:\n",
+        )
 
 
 def _pages(section: str) -> list[str]:

@@ -50,7 +50,8 @@ def main() -> None:
         save(eo.plot_map(best, "count"), "count")
         save(eo.contact_sheet(items[:12]), "contact_sheet", 56)
         save(eo.plot_series(eo.timeseries(plan, fields(world.grid), of=eo.ndvi)), "fields")
-        eo.timelapse(plan, HERE / "timelapse.gif", fill=True, size=240, fps=1.5, overwrite=True)
+        part = cube.sel(band=COLOURS)[::2, :, 60:240, 60:290]
+        eo.timelapse(part, HERE / "timelapse.gif", fill=True, fps=1.5, overwrite=True)
         if browser := os.environ.get("EOCUBE_BROWSER"):
             page = Path(folder) / "map.html"
             eo.explore({"one date": one, "median": best}, limits=(0.01, 0.2)).save(str(page))
@@ -74,7 +75,7 @@ def screenshot(browser: str, page: Path) -> None:
 
     with sync_playwright() as play:
         opened = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        tab = opened.new_page(viewport={"width": 840, "height": 520})
+        tab = opened.new_page(viewport={"width": 760, "height": 440})
         tab.goto(page.as_uri())
         tab.locator(".eocube-compare").check()
         tab.wait_for_timeout(800)

@@ -166,12 +166,12 @@ def _labelled(canvas: NDArray[np.uint8], label: str) -> NDArray[np.uint8]:
 
 def _write_gif(path: Path, frames: list[NDArray[np.uint8]], fps: float) -> None:
     image = drawn_with("PIL.Image", "A film")
-    # One palette for all frames: with one each, what does not change would flicker.
+    # One palette for all frames, and no dithering: else what does not change would flicker.
     thin = max(1, int(np.sqrt(len(frames) * frames[0].size / 3 / 1e6)))
     sample = np.concatenate([frame[::thin, ::thin] for frame in frames])
     palette = image.fromarray(sample).quantize(256, method=image.Quantize.MEDIANCUT)
     first, *others = [
-        image.fromarray(f).quantize(palette=palette, dither=image.Dither.FLOYDSTEINBERG) for f in frames
+        image.fromarray(f).quantize(palette=palette, dither=image.Dither.NONE) for f in frames
     ]
     first.save(
         path,
