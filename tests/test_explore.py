@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import io
 import json
 import os
@@ -228,7 +229,7 @@ class TestInABrowser:
         assert box["x"] + box["width"] <= 390
 
     def test_reprs_run_nothing(self, tab, small_items):
-        record = small_items[0].to_dict()
+        record = copy.deepcopy(small_items[0].to_dict())
         record["id"] = "<img src=x onerror=window.evil=1>"
         record["properties"]["platform"] = "</td><script>window.evil=1</script>"
         import pystac

@@ -16,6 +16,7 @@ from PIL import Image
 import eocube as eo
 from eocube.errors import BandError, EocubeWarning, InputError, MissingExtraError, OutputError
 from eocube.plots.legends import legend_of
+from eocube.plots.pictures import picture_of
 from eocube.plots.shrinking import small as shrunk
 from eocube.sentinel2 import SCL_CLASSES, SCL_COLOURS
 
@@ -49,6 +50,29 @@ def best(cube):
 def made(values, dims=("band", "y", "x"), bands=BANDS, **coords):
     array = xr.DataArray(np.asarray(values), dims=dims, coords=coords)
     return array.assign_coords(band=bands) if "band" in dims else array
+
+
+def test_what_cannot_be_is_said_before_anything_is_read(plan, cube, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(plan.loader), "__call__", lambda *_, **__: pytest.fail("a file was read"))
+    wide = eo.load(plan).isel(time=[0] * 61)
+    _, axis = plt.subplots()
+    calls = [
+        lambda: eo.plot_map(plan),
+        lambda: eo.plot_map(wide, "red"),
+        lambda: eo.plot_map(plan, "red", cmap="nothing"),
+        lambda: eo.plot_map(plan, "red", limits=(1, 0)),
+        lambda: eo.plot_rgb(wide),
+        lambda: eo.plot_rgb(plan, ax=axis),
+        lambda: eo.rgb(plan, bands=("swir16", "nir", "red")),
+        lambda: eo.timelapse(cube[0], tmp_path / "a.gif"),
+        lambda: eo.timelapse(eo.load(plan).sel(band=["red", "nir"]), tmp_path / "a.gif"),
+        lambda: eo.explore(dict.fromkeys(range(2), wide)),
+        lambda: eo.explore(eo.load(plan).sel(band=["red", "nir"])),
+        lambda: eo.explore(eo.load(plan).drop_vars(["x", "y", "spatial_ref"])),
+    ]
+    for call in calls:
+        with pytest.raises(InputError):
+            call()
 
 
 class TestShrinking:
@@ -135,7 +159,7 @@ class TestRgb:
         found = eo.rgb(array, bands=("nir", "red", "green"), limits=(0.0, 1.0), gamma=1.0)
         np.testing.assert_array_equal(found[0, 0], [102, 77, 51, 255])
 
-    def test_percentiles_of_dates_are_those_of_their_median(self):
+    def test_percentiles_of_dates_are_not_those_of_clouds(self):
         rng = np.random.default_rng(1)
         ground = rng.uniform(0.05, 0.2, (3, 40, 40))
         values = np.stack([ground] * 5)
@@ -144,6 +168,8 @@ class TestRgb:
         array = made(values, dims=("time", "band", "y", "x"))
         low, high = eo.rgb(array).attrs["limits"]
         assert (low, high) == pytest.approx(tuple(np.percentile(ground, [1, 99])))
+        tinted = picture_of(array.isel(band=0, drop=True), each=True, cmap="gray")
+        assert np.shape(tinted.attrs["limits"]) == (5, 2)
         own = eo.rgb(array, each=True)
         assert np.shape(own.attrs["limits"]) == (5, 2)
         assert own.attrs["limits"][1][1] == pytest.approx(0.9)

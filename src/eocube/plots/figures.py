@@ -11,7 +11,7 @@ import xarray as xr
 from ..errors import InputError
 from .extras import drawn_with
 from .pictures import COLOURS, GAMMA, PERCENTILES, check_stretch, limits_of, rgb
-from .shrinking import small
+from .shrinking import dates_in, small
 
 MOST = 60
 """Pictures in one figure."""
@@ -75,6 +75,7 @@ def plot_rgb(
     titled = what if isinstance(what, Mapping) else {"": what}
     if not titled:
         raise InputError("There is nothing to show: the mapping is empty.")
+    check_count(sum(max(1, dates_in(array)) for array in titled.values()), ax)
     if limits is None and not each and len(titled) > 1:
         limits = _common(titled, bands, percentiles)
     shown = [
@@ -113,14 +114,27 @@ def day_of(when: Any) -> str:
 
 
 def _drawn(shown: list[tuple[str, xr.DataArray]], columns: int, ax: Any) -> Any:
-    if ax is not None and len(shown) > 1:
-        raise InputError(
-            f"ax= takes one picture, and there are {len(shown)}: choose a date, or leave ax out."
-        )
     axes = [ax] if ax is not None else grid_of_axes([picture for _, picture in shown], columns)
     for axis, (title, picture) in zip(axes, shown, strict=True):
         put(axis, picture, title, edges=len(shown) == 1)
     return axes[0] if len(shown) == 1 else np.array(axes, dtype=object)
+
+
+def check_count(count: int, ax: Any) -> None:
+    """Refuse more pictures than a figure, or the axes given, can hold.
+
+    Raises
+    ------
+    InputError
+        Says how many there are.
+    """
+    if ax is not None and count > 1:
+        raise InputError(f"ax= takes one picture, and there are {count}: choose a date, or leave ax out.")
+    if count > MOST:
+        raise InputError(
+            f"{count} pictures are too many for one figure (at most {MOST}): choose dates, or make a film of "
+            "them with eocube.timelapse."
+        )
 
 
 def grid_of_axes(pictures: Sequence[Any], columns: int, each: float = 3.2) -> list[Any]:
@@ -129,14 +143,9 @@ def grid_of_axes(pictures: Sequence[Any], columns: int, each: float = 3.2) -> li
     Raises
     ------
     InputError
-        If there are too many.
+        If ``columns`` is no number of pictures.
     """
     count = len(pictures)
-    if count > MOST:
-        raise InputError(
-            f"{count} pictures are too many for one figure (at most {MOST}): choose dates, or make a film of "
-            "them with eocube.timelapse."
-        )
     if isinstance(columns, bool) or not isinstance(columns, int) or columns < 1:
         raise InputError(f"columns={columns!r} is not a number of pictures: give 1 or more.")
     pyplot = drawn_with("matplotlib.pyplot", "A figure")

@@ -16,6 +16,7 @@ from ..writers.outputs import check_output, whole
 from .extras import drawn_with
 from .figures import day_of
 from .pictures import picture_of
+from .shrinking import dates_in
 
 BACKGROUND = (40, 40, 40)
 """What has no data."""
@@ -98,9 +99,9 @@ def timelapse(
     place = check_output(path, overwrite=overwrite)
     drawn_with("PIL", "A film")
     ffmpeg = _ffmpeg() if kind == ".mp4" else None
-    pictures = picture_of(what, limits=limits, each=each, cmap=cmap, size=size, bands=bands)
-    if "time" not in pictures.dims:
+    if not dates_in(what):
         raise InputError("There is one picture and no dim time: a film needs several dates.")
+    pictures = picture_of(what, limits=limits, each=each, cmap=cmap, size=size, bands=bands)
     ordered = pictures.sortby("time") if "time" in pictures.coords else pictures
     chosen = _enlarged(_clear_enough(ordered, min_clear))
     frames = _frames(chosen, fill)
@@ -170,9 +171,7 @@ def _write_gif(path: Path, frames: list[NDArray[np.uint8]], fps: float) -> None:
     thin = max(1, int(np.sqrt(len(frames) * frames[0].size / 3 / 1e6)))
     sample = np.concatenate([frame[::thin, ::thin] for frame in frames])
     palette = image.fromarray(sample).quantize(256, method=image.Quantize.MEDIANCUT)
-    first, *others = [
-        image.fromarray(f).quantize(palette=palette, dither=image.Dither.NONE) for f in frames
-    ]
+    first, *others = [image.fromarray(f).quantize(palette=palette, dither=image.Dither.NONE) for f in frames]
     first.save(
         path,
         save_all=True,

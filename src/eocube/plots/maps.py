@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError
 from .extras import drawn_with
-from .figures import NOTHING, day_of, grid_of_axes, put
+from .figures import NOTHING, check_count, day_of, grid_of_axes, put
 from .legends import MOST, Legend, legend_of
-from .pictures import NDVI, one_band
-from .shrinking import common, small
+from .pictures import NDVI, check_stretch, colour_map, one_band
+from .shrinking import check_one_band, common, dates_in, small
 
 
 def plot_map(
@@ -70,8 +69,14 @@ def plot_map(
     >>> clear = eocube.composite(cube, eocube.Count())
     >>> axes = eocube.plot_map(clear)                                      # doctest: +SKIP
     """
+    if limits is not None:
+        check_stretch((0, 100), limits, 1.0)
+    if band is None:
+        check_one_band(what, "name one by band=.")
+    check_count(dates_in(what), ax)
+    ramp = None if cmap is None else colour_map(cmap)
     array = small(what, size, None if band is None else (band,))
-    single = one_band(array, "name one by band=.")
+    single = one_band(array)
     name = common(str(single["band"].item() if "band" in single.coords else single.name or ""))
     if name == "scl" or name == "source":
         single = single.where(single != 0)
@@ -84,13 +89,11 @@ def plot_map(
     dates = (
         [single] if "time" not in single.dims else [single.isel(time=k) for k in range(single.sizes["time"])]
     )
-    if ax is not None and len(dates) > 1:
-        raise InputError(f"ax= takes one date, and there are {len(dates)}: choose one, or leave ax out.")
     axes = [ax] if ax is not None else grid_of_axes(dates, columns)
     for axis, one in zip(axes, dates, strict=True):
         title = day_of(one["time"].values) if len(dates) > 1 else ""
         drawn = put(axis, _indexed(one, legend), title, edges=len(dates) == 1)
-        _colour(drawn, single, legend, cmap or ("YlGn" if name == "ndvi" else "viridis"), limits)
+        _colour(drawn, single, legend, ramp or colour_map("YlGn" if name == "ndvi" else "viridis"), limits)
     _explain(axes, drawn, legend, single, name)
     return axes[0] if len(dates) == 1 else np.array(axes, dtype=object)
 
@@ -105,17 +108,14 @@ def _indexed(array: xr.DataArray, legend: Legend | None) -> xr.DataArray:
     return array.copy(data=found)
 
 
-def _colour(drawn: Any, every: xr.DataArray, legend: Legend | None, cmap: str, limits: Any) -> None:
+def _colour(drawn: Any, every: xr.DataArray, legend: Legend | None, ramp: Any, limits: Any) -> None:
     colours = drawn_with("matplotlib.colors", "A map")
     if legend is not None:
         own = legend.colours or (NOTHING,)
         drawn.set_cmap(colours.ListedColormap(list(own)))
         drawn.set_clim(-0.5, len(own) - 0.5)
         return
-    known = drawn_with("matplotlib", "A map").colormaps
-    if cmap not in known:
-        raise InputError(f"cmap={cmap!r} is not a colour map of matplotlib: 'YlGn', 'viridis', 'RdYlGn' are.")
-    drawn.set_cmap(cmap)
+    drawn.set_cmap(ramp)
     clear = every.values[np.isfinite(every.values)]
     low, high = limits or (np.percentile(clear, [2, 98]) if clear.size else (0.0, 1.0))
     drawn.set_clim(low, high if high > low else low + 1e-6)

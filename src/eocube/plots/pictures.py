@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .extras import drawn_with
-from .shrinking import has_colour, small
+from .shrinking import check_one_band, has_colour, small
 
 COLOURS = ("red", "green", "blue")
 PERCENTILES = (1.0, 99.0)
@@ -48,7 +48,7 @@ def rgb(
         The three that become red, green and blue: ``("nir", "red", "green")`` for false colour.
     percentiles : pair of float
         Of all three bands together: the darkest and brightest tone. Of several dates, those of their
-        median, so that clouds do not darken the rest.
+        lower quartile, so that clouds do not darken the rest.
     limits : pair of float, optional
         The values of the darkest and brightest tone instead, in the units of ``what``.
     gamma : float
@@ -103,30 +103,43 @@ def tinted(
     *,
     cmap: str,
     limits: tuple[float, float] | None,
+    each: bool,
     size: int,
     percentiles: tuple[float, float] = PERCENTILES,
 ) -> xr.DataArray:
     """Make a picture of one band by a colour map of matplotlib; as :func:`rgb` returns it."""
     check_stretch(percentiles, limits, 1.0)
-    array = one_band(small(what, size), _ADVICE)
-    matplotlib = drawn_with("matplotlib", "A colour map")
-    if cmap not in matplotlib.colormaps:
-        raise InputError(f"cmap={cmap!r} is not a colour map of matplotlib: 'YlGn', 'viridis', 'RdYlGn' are.")
-    if limits is None and array.name == "ndvi":
-        limits = NDVI
-    low, high = limits_of(array.values[..., None], percentiles, limits).squeeze()
-    tones = matplotlib.colormaps[cmap](
-        np.nan_to_num((array.values - low) / (high - low)).clip(0, 1), bytes=True
+    check_one_band(
+        what, "choose one, array.sel(band='nir'), or three as colours, bands=('nir', 'red', 'green')."
     )
-    picture = np.asarray(tones, dtype=np.uint8)
+    ramp = colour_map(cmap)
+    array = one_band(small(what, size))
+    if limits is None and not each and array.name == "ndvi":
+        limits = NDVI
+    found = limits_of(array.values[..., None], percentiles, limits, each=each and "time" in array.dims)
+    picture = np.asarray(ramp(_scaled(array.values[..., None], found)[..., 0], bytes=True), dtype=np.uint8)
     picture[..., 3] = np.where(np.isfinite(array.values), 255, 0)
     coords = {
         name: coord for name, coord in array.coords.items() if "band" not in coord.dims and name != "band"
     }
     return xr.DataArray(
         picture, dims=(*array.dims, "band"), coords={**coords, "band": [*COLOURS, "alpha"]},
-        attrs={"limits": [float(low), float(high)], "grid_mapping": "spatial_ref"}, name=array.name,
+        attrs={"limits": found.squeeze().tolist(), "grid_mapping": "spatial_ref"}, name=array.name,
     )  # fmt: skip
+
+
+def colour_map(cmap: str) -> Any:
+    """Return a colour map of matplotlib.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    known = drawn_with("matplotlib", "A colour map").colormaps
+    if cmap not in known:
+        raise InputError(f"cmap={cmap!r} is not a colour map of matplotlib: 'YlGn', 'viridis', 'RdYlGn' are.")
+    return known[cmap]
 
 
 def picture_of(
@@ -136,25 +149,13 @@ def picture_of(
     """Return colours where there are (or ``bands`` are named), else the one band there is."""
     if bands is not None or has_colour(what):
         return rgb(what, bands=bands or COLOURS, limits=limits, each=each, size=size)
-    return tinted(what, cmap=cmap, limits=limits, size=size)
+    return tinted(what, cmap=cmap, limits=limits, each=each, size=size)
 
 
-_ADVICE = "choose one, array.sel(band='nir'), or three as colours, bands=('nir', 'red', 'green')."
-
-
-def one_band(array: xr.DataArray, advice: str) -> xr.DataArray:
-    """Return the one band of an array, without the dim.
-
-    Raises
-    ------
-    InputError
-        If it has several.
-    """
+def one_band(array: xr.DataArray) -> xr.DataArray:
+    """Return the one band of an array, without the dim; named after the band."""
     if "band" not in array.dims:
         return array
-    if array.sizes["band"] != 1:
-        names = ", ".join(str(name) for name in array["band"].values)
-        raise InputError(f"The array has {array.sizes['band']} bands ({names}): {advice}")
     found = array.isel(band=0)
     return found.rename(str(found["band"].item())) if "band" in found.coords and found.name is None else found
 
@@ -191,8 +192,8 @@ def limits_of(
 ) -> NDArray[np.float64]:
     """Return the darkest and brightest values (2,), or (time, 2) where ``each``.
 
-    Of several dates (time, y, x, band) they are those of their median: clouds that come and go do not
-    darken the rest.
+    Of several dates (time, y, x, band) they are those of their lower quartile: clouds that come and go
+    do not darken the rest.
     """
     if limits is not None:
         return np.array(limits, dtype=np.float64)
@@ -200,7 +201,7 @@ def limits_of(
         return np.stack([limits_of(one, percentiles, None) for one in values])
     if values.ndim == 4:
         step = max(1, max(values.shape[1:3]) // _SAMPLE)
-        values = _median(values[:, ::step, ::step])
+        values = _quartile(values[:, ::step, ::step])
     clear = values[np.isfinite(values).all(axis=-1)]
     if not clear.size:
         return np.array([0.0, 1.0])
@@ -208,10 +209,16 @@ def limits_of(
     return np.array([low, high if high > low else low + 1e-6])
 
 
-def _median(values: NDArray[Any]) -> NDArray[Any]:
+def _quartile(values: NDArray[Any]) -> NDArray[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # where no date is clear
-        return np.asarray(np.nanmedian(values, axis=0))
+        return np.asarray(np.nanpercentile(values, 25, axis=0))
+
+
+def _scaled(values: NDArray[Any], limits: NDArray[np.float64]) -> NDArray[Any]:
+    """Return values (..., band) from 0 to 1, by limits (2,) or (time, 2)."""
+    low, high = (limits[..., k].reshape(limits.shape[:-1] + (1,) * 3 * (limits.ndim > 1)) for k in (0, 1))
+    return np.asarray(np.clip((np.nan_to_num(values) - low) / (high - low), 0, 1))
 
 
 def stretched(values: NDArray[Any], limits: NDArray[np.float64], gamma: float = GAMMA) -> NDArray[np.uint8]:
@@ -226,8 +233,7 @@ def stretched(values: NDArray[Any], limits: NDArray[np.float64], gamma: float = 
     gamma : float
     """
     clear = np.isfinite(values).all(axis=-1)
-    low, high = (limits[..., k].reshape(limits.shape[:-1] + (1,) * 3 * (limits.ndim > 1)) for k in (0, 1))
-    tones = np.clip((np.nan_to_num(values) - low) / (high - low), 0, 1) ** (1 / gamma)
+    tones = _scaled(values, limits) ** (1 / gamma)
     tones[~clear] = 0
     shown = np.concatenate([tones * 255 + 0.5, clear[..., None] * 255.0], axis=-1)
     return np.asarray(shown.astype(np.uint8))

@@ -120,14 +120,33 @@ def common(name: str) -> str:
         return name
 
 
+def dates_in(what: Any) -> int:
+    """Return how many dates a plan or an array has; 0 for an array without time."""
+    return len(what.scenes) if isinstance(what, Plan) else int(getattr(what, "sizes", {}).get("time", 0))
+
+
+def check_one_band(what: Any, advice: str) -> None:
+    """Refuse several bands, before anything is read.
+
+    Raises
+    ------
+    InputError
+        Names the bands.
+    """
+    names = _names(what)
+    if len(names) > 1:
+        raise InputError(f"There are {len(names)} bands ({', '.join(names)}): {advice}")
+
+
 def has_colour(what: Any) -> bool:
     """Whether a plan or an array has red, green and blue."""
-    names = what.bands if isinstance(what, Plan) else _names(what)
-    return {"red", "green", "blue"} <= {common(name) for name in names}
+    return {"red", "green", "blue"} <= {common(name) for name in _names(what)}
 
 
 def _names(what: Any) -> list[str]:
-    if not isinstance(what, xr.DataArray) or "band" not in what.dims or "band" not in what.coords:
+    if isinstance(what, Plan):
+        return list(what.bands)
+    if not isinstance(what, xr.DataArray) or "band" not in what.dims:
         return []
     return [str(band) for band in what["band"].values]
 

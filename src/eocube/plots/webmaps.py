@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ..errors import GridError, InputError
+from ..plans import Plan
 from .extras import drawn_with
 from .figures import day_of
 from .pictures import picture_of
+from .shrinking import dates_in
 
 MOST = 100
 """Layers of one map."""
@@ -93,12 +95,15 @@ def explore(
     folium = drawn_with("folium", "A map to explore")
     drawn_with("PIL", "A map to explore")
     named = what if isinstance(what, Mapping) else {"": what}
+    count = sum(max(1, dates_in(array)) for array in named.values())
+    if not 0 < count <= MOST:
+        raise InputError(f"{count} layers are not a map: give from 1 to {MOST} dates.")
+    for array in named.values():
+        _mercator(_grid_of(array))
     layers: list[dict[str, Any]] = []
     for name, array in named.items():
         picture = picture_of(array, limits=limits, each=each, cmap=cmap, size=size, bands=bands)
         layers += _layers(str(name), picture)
-    if not 0 < len(layers) <= MOST:
-        raise InputError(f"{len(layers)} layers are not a map: give from 1 to {MOST} dates.")
     corners = np.array([layer["bounds"] for layer in layers])
     bounds = [corners[:, 0].min(axis=0).tolist(), corners[:, 1].max(axis=0).tolist()]
     middle = np.mean(bounds, axis=0).tolist()
@@ -111,14 +116,7 @@ def explore(
 
 def _layers(name: str, picture: xr.DataArray) -> list[dict[str, Any]]:
     """Return name, bounds (south-west, north-east) and picture of each date."""
-    import odc.geo.xr  # noqa: F401  (makes .odc)
-
-    grid = picture.odc.geobox
-    if not isinstance(grid, GeoBox) or grid.crs is None:
-        raise GridError(
-            "The array has no CRS, or no regular x and y, so it has no place on a map: give it one, for "
-            "instance by array.rio.write_crs('EPSG:32631')."
-        )
+    grid = _grid_of(picture)
     place = _mercator(grid)
     box = place.geographic_extent.boundingbox
     bounds = [[box.bottom, box.left], [box.top, box.right]]
@@ -133,6 +131,21 @@ def _layers(name: str, picture: xr.DataArray) -> list[dict[str, Any]]:
         title = f"{name} {day}".strip() or "layer"
         found.append({"name": title, "bounds": bounds, "url": _data_url(_warped(date, grid, place))})
     return found
+
+
+def _grid_of(what: Any) -> GeoBox:
+    """Return where a plan or an array lies."""
+    if isinstance(what, Plan):
+        return what.grid
+    import odc.geo.xr  # noqa: F401  (makes .odc)
+
+    grid = what.odc.geobox if isinstance(what, xr.DataArray) else None
+    if not isinstance(grid, GeoBox) or grid.crs is None:
+        raise GridError(
+            "The array has no CRS, or no regular x and y, so it has no place on a map: give it one, for "
+            "instance by array.rio.write_crs('EPSG:32631')."
+        )
+    return grid
 
 
 def _mercator(grid: GeoBox) -> GeoBox:
