@@ -19,7 +19,9 @@ settings.load_profile("eocube")
 
 REAL = os.environ.get("EOCUBE_REAL_DATA")
 SERVERS = os.environ.get("EOCUBE_SERVERS")
-ABSENT = {marker for marker, place in (("real", REAL), ("servers", SERVERS)) if not place}
+BROWSER = os.environ.get("EOCUBE_BROWSER")
+_PLACES = (("real", REAL), ("servers", SERVERS), ("browser", BROWSER))
+ABSENT = {marker for marker, place in _PLACES if not place}
 
 
 def pytest_report_header(config):
@@ -27,12 +29,16 @@ def pytest_report_header(config):
     return [
         f"real scenes: {REAL or none.format('EOCUBE_REAL_DATA', 'real')}",
         f"real servers: {SERVERS or none.format('EOCUBE_SERVERS', 'servers')}",
+        f"browser: {BROWSER or none.format('EOCUBE_BROWSER', 'browser')}",
     ]
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "real: needs real Sentinel-2 scenes (EOCUBE_REAL_DATA)")
     config.addinivalue_line("markers", "servers: needs real servers on this machine (EOCUBE_SERVERS)")
+    config.addinivalue_line("markers", "browser: needs Chromium (EOCUBE_BROWSER) and playwright")
+    if BROWSER and not Path(BROWSER).is_file():
+        raise pytest.UsageError(f"EOCUBE_BROWSER={BROWSER} is no browser: run `.ci/browser`.")
     if REAL and not (Path(REAL) / "l2a_33T_2023-08").is_dir():
         raise pytest.UsageError(f"EOCUBE_REAL_DATA={REAL} holds no l2a_33T_2023-08.")
     if SERVERS and not (Path(SERVERS) / "bin").is_dir():

@@ -11,12 +11,12 @@ import eocube
 
 ROOT = Path(eocube.__file__).parent
 FLOORS = {
-    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses", "suns", "tallies", "runs"},
+    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses", "suns", "tallies", "runs", "htmls"},
     1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "facts", "filters", "shapes", "areas", "grids",
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "calendars", "formulas",
         "spyndices", "smoothers", "phenology",
         "distances", "provenance", "layers"},
-    2: {"items", "granules", "scenes", "companions", "matches", "angles", "checks", "costs", "estimates", "workers", "descriptions", "plans", "folders", "apis", "gaps",
+    2: {"items", "granules", "scenes", "companions", "matches", "angles", "checks", "costs", "estimates", "workers", "descriptions", "plans", "folders", "apis", "gaps", "founds",
         "queries", "choices", "indexes"},
     3: {"reading", "ready", "planes", "zonals", "audits", "climbs"},
     4: {"lazy", "ledgers", "watches", "cubes", "flags", "comparisons", "composites", "series", "writers", "ladders",

@@ -17,11 +17,13 @@ PUBLIC = [
     "BandError", "BestPixel", "Catalog", "CloudProbability", "Climatology", "Count", "EocubeError", "First", "GeoMedian", "InputError",
     "Latest", "LocalIndex", "Max", "MaxIndex", "MaxNDVI", "Mean", "Median", "Medoid", "Min", "NoItemsError",
     "Percentile", "Pixels", "Plan", "ReadError", "ProjectedShadow", "S2Cloudless", "Rolling", "Rung", "SCLMask", "UkisCSMask", "WeightedMean", "area",
-    "audit", "best", "compare_masks", "cluster", "composite", "errors", "fill_ladder", "grid_for", "load", "lost", "mask",
+    "audit", "best", "compare_masks", "cluster", "composite", "contact_sheet", "errors", "fill_ladder", "explore", "grid_for", "load", "lost", "mask",
     "mask_from", "masks_of", "ndvi", "plan", "plot_masks", "evi", "evi2", "index", "mndwi", "nbr", "ndbi", "ndmi", "ndre", "ndwi", "savi",
     "Linear", "SavitzkyGolay", "Whittaker", "season_metrics", "smooth",
-    "publish", "progress", "sample", "score", "search", "search_tiles",
-    "timeseries", "sources", "vote", "write_cog", "write_collection", "write_item", "write_netcdf", "write_zarr",
+    "publish", "progress", "plot_map",
+    "plot_rgb", "plot_series", "rgb", "sample", "score", "search", "search_tiles", "timelapse",
+    "timeseries", "sources", "vote",
+    "write_cog", "write_collection", "write_item", "write_netcdf", "write_zarr",
 ]  # fmt: skip
 
 

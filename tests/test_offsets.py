@@ -341,7 +341,7 @@ class TestAudit:
                 assert frame.loc[name, "pixels"] in ("undecided", "in" if made.carried else "gone"), name
         assert GONE in repr(found)
         assert "2 contradicted" in repr(found).splitlines()[-1]
-        assert f"<td>{GONE}</td>" in found._repr_html_()
+        assert f">{GONE}</td>" in found._repr_html_()
 
     def test_agreeing_archive(self, truthful):
         found = eo.audit(truthful.items())
@@ -357,7 +357,7 @@ class TestAudit:
         assert rows["L8"].verdict == "not read"
         assert "no known layout" in rows["L8"].why
         assert (rows[records[1]["id"]].pixels, rows[records[1]["id"]].verdict) == ("unreadable", "trusted")
-        assert "<b>" not in found._repr_html_()
+        assert "/<b>" not in found._repr_html_()
         loader = Counting()
         quiet = eo.audit(truthful.items(), verify_offset=False, loader=loader)
         assert loader.asked == []

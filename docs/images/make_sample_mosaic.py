@@ -15,6 +15,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from PIL import Image
 
 import eocube as eo
 
@@ -47,6 +48,7 @@ def main() -> None:
         axis.set_title(title, fontsize=11)
         axis.set_axis_off()
     figure.savefig(OUT, dpi=84, metadata={"Software": None})
+    Image.open(OUT).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(OUT, optimize=True)
     print(f"{OUT.name}: {OUT.stat().st_size / 1e3:.0f} kB")
 
 

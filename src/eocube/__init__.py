@@ -60,6 +60,8 @@ _WHERE = {
     "evi": "indices",
     "evi2": "indices",
     "fill_ladder": "ladders",
+    "contact_sheet": "plots",
+    "explore": "plots",
     "grid_for": "grids",
     "index": "spyndices",
     "load": "cubes",
@@ -79,12 +81,17 @@ _WHERE = {
     "savi": "indices",
     "publish": "writers",
     "progress": "bars",
+    "plot_map": "plots",
+    "plot_rgb": "plots",
+    "plot_series": "plots",
+    "rgb": "plots",
     "score": "choices",
     "search": "queries",
     "search_tiles": "queries",
     "sources": "provenance",
     "season_metrics": "seasons",
     "smooth": "smoothing",
+    "timelapse": "plots",
     "timeseries": "series",
     "vote": "masks",
     "write_cog": "writers",
@@ -141,10 +148,12 @@ __all__ = [
     "compare_masks",
     "cluster",
     "composite",
+    "contact_sheet",
     "errors",
     "evi",
     "evi2",
     "fill_ladder",
+    "explore",
     "grid_for",
     "index",
     "load",
@@ -163,6 +172,10 @@ __all__ = [
     "plot_masks",
     "publish",
     "progress",
+    "plot_map",
+    "plot_rgb",
+    "plot_series",
+    "rgb",
     "sample",
     "savi",
     "score",
@@ -171,6 +184,7 @@ __all__ = [
     "sources",
     "season_metrics",
     "smooth",
+    "timelapse",
     "timeseries",
     "vote",
     "write_cog",
@@ -210,7 +224,7 @@ if TYPE_CHECKING:
     from .masks import CloudProbability, ProjectedShadow, S2Cloudless, SCLMask, UkisCSMask, mask, vote
     from .pixels import Pixels
     from .plans import Plan, plan
-    from .plots import plot_masks
+    from .plots import contact_sheet, explore, plot_map, plot_masks, plot_rgb, plot_series, rgb, timelapse
     from .provenance import sources
     from .queries import search, search_tiles
     from .ready import mask_from

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
@@ -13,6 +12,7 @@ from .checks import Verify, check_verify, corrected, findings, is_doubtful
 from .errors import ItemsError
 from .evidence import Finding
 from .granules import Granule, granule_of
+from .htmls import page, pairs, table
 from .items import as_dicts, layout_of
 from .loaders.base import Loader, loader_named
 
@@ -102,14 +102,8 @@ class Audit:
         return "\n".join([*lines, *([f"and {more} more"] if more > 0 else []), self.summary()])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in (*_texts(row), row.why)) + "</tr>"
-            for row in self.rows[:_SHOWN]
-        )
-        more = len(self.rows) - _SHOWN
-        rest = f"<p>and {more} more</p>" if more > 0 else ""
-        return f"<div><table><tr>{head}</tr>{body}</table>{rest}<p>{html.escape(self.summary())}</p></div>"
+        shown = ((*_texts(row), row.why) for row in self.rows)
+        return page("eocube.Audit", table(COLUMNS, shown, len(self.rows)), pairs([("all", self.summary())]))
 
 
 def _texts(row: AuditRow) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from .errors import CatalogError, ItemsError
 from .facts import is_sentinel_2, level_of
+from .htmls import folded, page, pairs, table
 from .sentinel2 import BANDS, COMPUTED, band_name
-from .signing import check_signer
+from .signing import check_signer, shown
 
 OffsetRule = Literal["auto", "baseline", "boa_flag", "metadata"]
 
@@ -90,6 +91,17 @@ class Catalog:
         if not self.timeout > 0 or self.retries < 0:
             raise CatalogError(f"timeout={self.timeout}, retries={self.retries}: give seconds and a count.")
         check_signer(self.signer)
+
+    def _repr_html_(self) -> str:
+        rows = [("name", self.name), ("url", shown(self.url)), ("collection", self.collection or "all"),
+                ("offsets", self.offsets), ("signer", self.signer or "none")]  # fmt: skip
+        if self.trust:
+            rows.append(("trust", "its Items may point anywhere"))
+        parts = [pairs(rows)]
+        if self.assets:
+            own = table(("band", "asset"), self.assets.items(), len(self.assets))
+            parts.append(folded(f"{len(self.assets)} assets", own))
+        return page("eocube.Catalog", *parts)
 
     def at(self, url: str) -> Catalog:
         """Return the same catalog at another place: a mirror, a local copy."""

@@ -107,10 +107,10 @@ def best(items: Iterable[Any], n: int = 16, *, spread: bool = True) -> pystac.It
         for one in _spread(passes, n, spread=spread)
         for name in one.items
     }
-    import pystac
+    from .founds import FoundItems
 
     own = [item for item in in_memory(given) if (str(item.collection_id), item.id) in chosen]
-    return pystac.ItemCollection(in_time(own), clone_items=False)
+    return FoundItems(in_time(own), clone_items=False)
 
 
 @dataclass(frozen=True)

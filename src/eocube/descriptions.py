@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING
 
 from .costs import task_bytes
 from .errors import shorten
+from .htmls import Html, folded, page, pairs, table
 from .masks.algebra import sun_wanted
 from .masks.shadows import followed
 
@@ -81,28 +81,16 @@ def as_text(plan: Plan) -> str:
 
 def as_html(plan: Plan) -> str:
     """Return the form for notebooks."""
-    rows = "".join(
-        f'<tr><th style="text-align:left">{word}</th>'
-        f'<td style="text-align:left">{html.escape(meaning)}</td></tr>'
-        for word, meaning in lines_of(plan)
-    )
-    dates = "".join(
-        f"<tr><td>{scene.time:%Y-%m-%d %H:%M}</td><td>{html.escape(scene.platform)}</td>"
-        f"<td>{html.escape(scene.baseline)}</td><td>{scene.offset:g}</td>"
-        f'<td style="text-align:left">{html.escape(", ".join(g.id for g in own))}</td></tr>'
-        for scene, own in list(zip(plan.scenes, plan.used, strict=True))[:200]
-    )
-    more = len(plan.scenes) - 200
-    twins = (
-        ""
-        if not plan.dropped
-        else f"<details><summary>{len(plan.dropped)} left out</summary>{plan.dropped._repr_html_()}</details>"
-    )
-    return (
-        f"<div><b>eocube.Plan</b><table>{rows}</table><details><summary>{len(plan.scenes)} scenes"
-        "</summary><table><tr><th>time (UTC)</th><th>platform</th><th>baseline</th><th>offset</th>"
-        f"<th>Items</th></tr>{dates}</table>{f'and {more} more' if more > 0 else ''}</details>{twins}</div>"
-    )
+    head = ("time (UTC)", "platform", "baseline", "offset", "Items")
+    rows = (
+        (f"{scene.time:%Y-%m-%d %H:%M}", scene.platform, scene.baseline, f"{scene.offset:g}",
+         ", ".join(granule.id for granule in own))
+        for scene, own in zip(plan.scenes, plan.used, strict=True)
+    )  # fmt: skip
+    parts = [pairs(lines_of(plan)), folded(f"{len(plan.scenes)} scenes", table(head, rows, len(plan.scenes)))]
+    if plan.dropped:
+        parts.append(folded(f"{len(plan.dropped)} left out", Html(plan.dropped._repr_html_())))
+    return page("eocube.Plan", *parts)
 
 
 def _beside(granules: list[Granule]) -> str:

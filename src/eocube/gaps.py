@@ -84,10 +84,10 @@ def shorten_names(names: Any) -> str:
 
 def report(items: list[pystac.Item], dropped: DroppedTable | None) -> pystac.ItemCollection:
     """Return the result of a search; with the report if several catalogs were searched."""
-    import pystac
+    from .founds import FoundItems
 
     extra: dict[str, Any] = {}
     if dropped is not None:
         extra[FOUND] = dict(Counter(str(item.extra_fields[FOUND_IN]) for item in items))
         extra[DROPPED] = dropped.as_dicts()
-    return pystac.ItemCollection(items, extra_fields=extra, clone_items=False)
+    return FoundItems(items, extra_fields=extra, clone_items=False)

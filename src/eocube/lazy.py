@@ -123,7 +123,7 @@ def codes_under(values: Any) -> tuple[da.Array, Coding] | None:
 
 def plan_of(values: Any) -> Plan | None:
     """Return the plan that an array holds all values of, if it is just that."""
-    name = getattr(values, "name", "")
+    name = str(getattr(values, "name", ""))
     source = name.replace(_VALUES, _CODES)
     layers = getattr(getattr(values, "dask", None), "layers", {})
     if not name.startswith(_VALUES) or source not in layers:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+
+from .htmls import table
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,9 @@ class DroppedTable(tuple[Dropped, ...]):
         return "\n".join(f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c}" for a, b, c in rows)
 
     def _repr_html_(self) -> str:
-        head = "<tr><th>left out</th><th>kept</th><th>why</th></tr>"
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self._rows()
-        )
-        return f"<table>{head}{body}</table>" if self else "<p>nothing was left out</p>"
+        if not self:
+            return "<p>nothing was left out</p>"
+        return str(table(("left out", "kept", "why"), self._rows(), len(self)))
 
 
 NOTHING_DROPPED = DroppedTable()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CatalogError, MissingExtraError
+from ..htmls import page, pairs
 from ..periods import Period
 from .changes import Changes
 
@@ -164,12 +164,7 @@ class LocalIndex:
         return f"LocalIndex({str(self.path)!r}: " + "; ".join(f"{a} {b}" for a, b in self._lines()) + ")"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><th style="text-align:left">{html.escape(word)}</th>'
-            f'<td style="text-align:left">{html.escape(meaning)}</td></tr>'
-            for word, meaning in (("file", str(self.path)), *self._lines())
-        )
-        return f"<div><b>eocube.LocalIndex</b><table>{rows}</table></div>"
+        return page("eocube.LocalIndex", pairs((("file", str(self.path)), *self._lines())))
 
     def _lines(self) -> list[tuple[str, str]]:
         if not self.path.exists():

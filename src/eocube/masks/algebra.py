@@ -97,6 +97,11 @@ class Mask:
         """Return bool (y, x), True where the pixel is to be thrown away."""
         raise MaskError(f"{type(self).__name__} does not say what it throws away.")
 
+    def _repr_html_(self) -> str:
+        from .views import as_html
+
+        return as_html(self)
+
 
 def _united(parts: Iterable[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(band for part in parts for band in part.bands))

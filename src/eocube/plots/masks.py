@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from .cubes import load
-from .errors import BandError, GridError, InputError, MissingExtraError, shorten
-from .flags import masks_of
-from .masks.parts import NO_DATA
-from .plans import Plan
+from ..cubes import load
+from ..errors import BandError, GridError, InputError, MissingExtraError, shorten
+from ..flags import masks_of
+from ..masks.parts import NO_DATA
+from ..plans import Plan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
