@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 TOLERANCE = 1e-6
 """Last step, over the mean distance of the observations from their mean."""
 
-TRIES = 6
+TRIES = 3
 """Times that one of Newton's steps is shortened."""
 
 STEPS = 500
@@ -118,7 +118,7 @@ def _geomedian(  # noqa: C901  (one function to numba: what it calls costs)
             bound = (TOLERANCE * distances / n) ** 2
         if distances > least * (1.0 + 1e-12) and tries < TRIES:
             # Newton's step led uphill: a shorter one, in the end Weiszfeld's, which never does.
-            share, tries = share * 0.3, tries + 1
+            share, tries = share * 0.2, tries + 1
             for b in range(bands):
                 y[b] = last[b] + (share * move[b] if tries < TRIES else plain[b])
             continue
