@@ -101,7 +101,7 @@ def test_geomedian_is_odc_algo_s(month):
     ours, (theirs, _, count) = eo.GeoMedian()(part), of_odc(part, eps=1e-9)
     apart = (np.abs(ours - theirs).max(axis=0) > 1e-4) & (count > 2)
     assert apart.mean() < 0.01
-    assert (sums(part, ours) <= sums(part, theirs) + 1e-9).all()
+    assert (sums(part, ours) <= sums(part, theirs) + 1e-7).all()  # float32
 
 
 def test_what_is_hazy_is_left_by_those_that_should(month, block):

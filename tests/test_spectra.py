@@ -82,6 +82,17 @@ def test_no_point_is_nearer(values):
         assert (best[have] <= sums(missing, other)[have] * (1 + 1e-6) + 1e-6).all()
 
 
+def test_no_point_is_nearer_for_many_pixels():
+    """Of few observations that lie nearly on a line, too, where Newton's steps go far astray."""
+    for dates, bands, flat in [(3, 3, 0.01), (3, 3, 1), (4, 2, 0.001), (5, 3, 0.01), (9, 3, 0.1), (24, 3, 0.01), (6, 2, 1e-5)]:
+        rng = np.random.default_rng(dates)
+        line = rng.normal(size=(1, bands, 100, 100)) * rng.normal(size=(dates, 1, 100, 100))
+        values = (0.3 + 0.1 * line + flat * 0.1 * rng.normal(size=(dates, bands, 100, 100))).astype("float32")
+        best = sums(values, eo.GeoMedian()(values))
+        for other in [values.mean(axis=0), np.median(values, axis=0), *values, of_odc(values, eps=1e-7)[0]]:
+            assert (best - sums(values, other)).max() < 1e-6
+
+
 @pytest.mark.parametrize(
     ("points", "expected"),
     [

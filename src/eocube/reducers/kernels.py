@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 TOLERANCE = 1e-6
 """Last step, over the mean distance of the observations from their mean."""
 
+TRIES = 3
+"""Times that one of Newton's steps is shortened."""
+
 STEPS = 500
 """Most steps of a pixel; seven are usual."""
 
@@ -56,7 +59,7 @@ def geomedians(values: Array, out: Array, spread: Array) -> None:
     dates, bands, pixels = values.shape
     seen, place = np.empty((bands, dates)), np.empty(dates, np.int64)
     mean, y, weight = np.empty(bands), np.empty(bands), np.empty(dates)
-    unit, work = np.empty((bands, dates)), np.empty((4 + bands, bands))
+    unit, work = np.empty((bands, dates)), np.empty((5 + bands, bands))
     spread[:] = np.nan
     for p in range(pixels):
         n = _observations(values[:, :, p], seen, place)
@@ -104,7 +107,8 @@ def _geomedian(  # noqa: C901  (one function to numba: what it calls costs)
 ) -> None:
     """Move ``y`` from the mean of n observations (band, time), which is 0, to their geometric median."""
     bands = seen.shape[0]
-    last, step, move, pull, hesse = work[0], work[1], work[2], work[3], work[4:]
+    last, step, move, pull, hesse = work[0], work[1], work[2], work[3], work[5:]
+    plain = work[4]
     bound, least, share, tries, offs, test = -1.0, np.inf, 1.0, 0, 0, 2
     for b in range(bands):
         y[b] = 0.0
@@ -112,20 +116,24 @@ def _geomedian(  # noqa: C901  (one function to numba: what it calls costs)
         distances, total = _look(seen, n, y, weight, unit, step)
         if bound < 0.0:
             bound = (TOLERANCE * distances / n) ** 2
-        if distances > least * (1.0 + 1e-12) and tries < 6:  # Newton's step led uphill: a shorter one
-            share, tries = share * 0.3, tries + 1
+        if distances > least * (1.0 + 1e-12) and tries < TRIES:
+            # Newton's step led uphill: a shorter one, in the end Weiszfeld's, which never does.
+            share, tries = share * 0.2, tries + 1
             for b in range(bands):
-                y[b] = last[b] + share * move[b]
+                y[b] = last[b] + (share * move[b] if tries < TRIES else plain[b])
             continue
-        least, share = distances, 1.0
-        newton = iteration > 0 and tries < 6 and _newton(n, weight, unit, total, step, hesse, move)
-        tries = 0
-        length = 0.0
+        newton = iteration > 0 and _newton(n, weight, unit, total, step, hesse, move)
+        least, share, tries, length = distances, 1.0, 0, 0.0
         for b in range(bands):
-            last[b] = y[b]
+            last[b], plain[b] = y[b], step[b] / total
             if not newton:
-                move[b] = step[b] / total
+                move[b] = plain[b]
             length += move[b] ** 2
+        if length > 1e12 * bound:  # farther than the observations are spread
+            share = np.sqrt(1e12 * bound / length)
+            for b in range(bands):
+                move[b] *= share
+            share = 1.0
         done = close = False
         near = 0
         if iteration >= test or length <= 1e4 * bound:
