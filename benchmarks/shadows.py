@@ -272,7 +272,7 @@ def picture(out: Path, folder: Path, item: str, window: str, kind: str) -> None:
     shadow = apply(KINDS[kind], case.px)
     for found, colour in ((apply(CLOUDS, case.px) & case.px.valid, "yellow"), (shadow, "cyan")):
         if found[part].any():
-            axes.contour(found[part], [0.5], colors=colour, linewidths=0.6)
+            axes.contour(found[part], [0.5], colors=colour, linewidths=0.9)
     axes.set_title(f"{item}: clouds of SCL yellow, projected shadows ({kind}) cyan")
     axes.set_axis_off()
     figure.savefig(out, dpi=110, bbox_inches="tight")

@@ -27,10 +27,10 @@ class Recipe:
     Attributes
     ----------
     dark : float or None
-        Reflectance of B8 below which ground is dark.
+        Reflectance of B8 below which ground is dark, anywhere within the length of a shadow.
     contrast : float or None
-        Share of the brightness of the ground around below which it is dark, where the clouds' outlines
-        fit.
+        Share of the brightness of the ground around below which it is dark, too, where the clouds'
+        outlines fit.
     heights : (float, float)
         Of clouds above ground.
     distance : float
@@ -54,7 +54,7 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "default": Recipe(None, 0.80, (200.0, 3000.0), 6000.0, water=False),
+    "default": Recipe(0.10, 0.80, (200.0, 3000.0), 6000.0, water=False),
     "dark": Recipe(0.20, None, (200.0, 3000.0), 6000.0, water=False),
     # NIR_DRK_THRESH 0.15, CLD_PRJ_DIST 1, BUFFER 50, focalMin(2).focalMax(BUFFER * 2 / 20) in pixels of 20 m:
     # Google Earth Engine community, tutorials/sentinel-2-s2cloudless.
@@ -75,9 +75,10 @@ class ProjectedShadow(Mask):
     the pixel is dark. A shadow lies cloud height * tan(sun zenith) away from its cloud.
 
     By default a pixel is dark where it has less than 80 % of the brightness of the lit ground within
-    1.6 km, and only heights count at which the clouds' outlines, moved by the sun, fit the dark ground
-    best. So neither woods nor dark fields become shadows, and shadows on bright ground, snow too, are
-    found.
+    1.6 km, and there only heights count at which the clouds' outlines, moved by the sun, fit the dark
+    ground best. So neither woods nor dark fields become shadows, and shadows on bright ground, snow too,
+    are found. What is nearly black (B8 < 0.10) is dark at any height: between towering clouds there is
+    no lit ground to compare with.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ class ProjectedShadow(Mask):
         the article after it. These two return the clouds as well, cleaned together with the shadows,
         and take ``of`` as it is.
     dark : float, optional
-        Reflectance of B8 below which ground is dark, instead of looking for outlines.
+        Reflectance of B8 below which ground is dark whatever is around it: 0.10, 0.20, 0.15 and 0.10.
     heights : (float, float), optional
         Lowest and highest cloud above ground, metres.
     distance : float, optional
@@ -159,8 +160,6 @@ class ProjectedShadow(Mask):
             name: value for name in ("dark", "heights", "distance", "water", "grow")
             if (value := getattr(self, name)) is not None
         }  # fmt: skip
-        if "dark" in given:
-            given["contrast"] = None
         return replace(RECIPES[self.preset], **given)
 
     @property
@@ -209,12 +208,12 @@ class ProjectedShadow(Mask):
         clouds, floor, nir = casters[rows, columns], ground[rows, columns], px["nir"][rows, columns]
         if not line or not clouds.any():
             return
-        if recipe.contrast is None:
-            assert recipe.dark is not None
-            found = seen_along(clouds, line) & floor & (nir < np.float32(recipe.dark))
-        else:
+        found = np.zeros(clouds.shape, dtype=bool)
+        if recipe.dark is not None:
+            found |= seen_along(clouds, line) & floor & (nir < np.float32(recipe.dark))
+        if recipe.contrast is not None:
             blocks = _blocks(px, clouds.shape, rows.start, columns.start)
-            found = fitting(nir, floor, clouds, line, blocks, pixel=pixel, contrast=recipe.contrast)
+            found |= fitting(nir, floor, clouds, line, blocks, pixel=pixel, contrast=recipe.contrast)
         top, left = patch.rows.start - rows.start, patch.columns.start - columns.start
         height, width = patch.rows.stop - patch.rows.start, patch.columns.stop - patch.columns.start
         found = found[top : top + height, left : left + width]
