@@ -25,7 +25,7 @@ from rich.logging import RichHandler
 import eocube as eo
 from eocube.angles import parse_angles
 from eocube.masks.algebra import apply
-from eocube.masks.rays import moved, ray, seen_along
+from eocube.masks.rays import moved, ray
 from eocube.pixels import Pixels
 from eocube.sample.frames import make_tiles
 from eocube.sample.passes import calendar, granules
@@ -201,24 +201,6 @@ def speed(size: int, rounds: int) -> None:
     for name, own in least.items():
         lines.append(f"| {name} | {least['plain loop'] / own:.1f} | {own:.2f} |")
     click.echo("\n".join(lines))
-    _kernel(px, rounds)
-
-
-def _kernel(px: Pixels, rounds: int) -> None:
-    """Time the projection alone, without darkness and classes, under a low sun."""
-    clouds, line = apply(CLOUDS, px), ray(152.3, 545, 6000, 20)
-    plain, quick = [], []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        one = np.zeros_like(clouds)
-        for offset in line:
-            one |= moved(clouds, offset)
-        middle = time.perf_counter()
-        two = seen_along(clouds, line)
-        plain.append(middle - began)
-        quick.append(time.perf_counter() - middle)
-        assert np.array_equal(one, two)
-    click.echo(f"\nprojection alone, {len(line)} px: {min(plain) / min(quick):.1f} times the plain loop, same pixels")
 
 
 def _tile(size: int) -> Pixels:
@@ -251,7 +233,7 @@ def _plain(px: Pixels, dark: float, low: float, high: float, most: float) -> Boo
 
 @main.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--real", "folder", type=click.Path(path_type=Path), required=True, help="Folder of real scenes.")
+@click.option("--real", "folder", type=click.Path(path_type=Path), required=True, help="Of real scenes.")
 @click.option("--item", default="S2A_33TWM_20230818_0_L2A", help="Which one.")
 @click.option("--window", default="0,915,0,915", help="Rows and columns: first, one past last.")
 @click.option("--kind", default="default", type=click.Choice(list(KINDS)))

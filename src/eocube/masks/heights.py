@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .rays import Bools, Offset, add_moved, moved, seen_along
+from .rays import Bools, Offset, Places, Sight, moved
 
 BLOCK = 100.0
 """Metres: about the side of a block."""
@@ -28,11 +27,13 @@ LEAST = 0.10
 SHARE = 0.6
 """Heights whose contrast is at least this share of the best one count, too: clouds have a depth."""
 
+_HEIGHTS = 30
+"""Heights that are tried at most."""
+
 _FEW = 2
 """Blocks: fewer under the outlines, or around them, tell nothing."""
 
 Ints = NDArray[np.int64]
-T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,6 @@ class Blocks:
             out += across[:, place :: self.side]
         return out
 
-    def spread(self, blocks: NDArray[T]) -> NDArray[T]:
-        """Return each pixel's block's value."""
-        rows = (np.arange(self.shape[0]) + self.top) // self.side
-        columns = (np.arange(self.shape[1]) + self.left) // self.side
-        return blocks.take(columns, axis=1).take(rows, axis=0)  # whole rows last: they are copied as they are
-
     @property
     def _sized(self) -> tuple[tuple[int, int], tuple[int, int]]:
         return (self.shape[0], self.top), (self.shape[1], self.left)
@@ -88,11 +83,8 @@ def _half(pixel: float) -> int:
     return max(0, math.floor(AROUND / (block_side(pixel) * pixel) + 1e-9) - 1)
 
 
-def fitting(
-    nir: NDArray[np.float32], ground: Bools, casters: Bools, line: list[Offset], blocks: Blocks,
-    *, pixel: float, contrast: float,
-) -> Bools:  # fmt: skip
-    """Return ground in the shadow of clouds at heights at which their outlines fit.
+class Surroundings:
+    """How bright the ground of a window is, block by block, and where clouds hide it.
 
     Parameters
     ----------
@@ -102,49 +94,86 @@ def fitting(
         What is seen of the ground: no clouds, no water, no holes.
     casters : bool array (y, x)
         The clouds.
-    line : list of (int, int)
-        Where the cloud of a shadow may lie, as rows and columns from the shadow.
     blocks : Blocks
     pixel : float
         Metres.
-    contrast : float
-        A pixel is in shadow where it is darker than this share of the ground around.
     """
-    bright = np.where(ground, np.nan_to_num(nir), 0) * np.float32(10_000)
-    bright = np.clip(np.rint(bright), 0, 32_767).astype(np.int32)
-    parts = [line[first : first + blocks.side] for first in range(0, len(line), blocks.side)]
-    seen, light, cover = blocks.sums(ground), blocks.sums(bright), blocks.sums(casters)
-    judged = _judged(seen, light, cover, parts, blocks.side, _half(pixel))
-    best = np.maximum.reduce([score for score, _ in judged])
-    lit = np.zeros(best.shape, dtype=np.float32)
-    for score, around in judged:
-        np.copyto(lit, around, where=score == best)
-    dark = ground & (bright < np.float32(contrast) * blocks.spread(lit))
-    fits = np.maximum(LEAST, SHARE * best)
-    out = np.zeros(ground.shape, dtype=bool)
-    passing = seen_along(casters, [_less(offset, parts[0][0]) for offset in parts[0]])
-    for part, (score, _) in zip(parts, judged, strict=True):
-        here = score >= fits
-        if here.any():
-            clouds = passing if len(part) == blocks.side else casters
-            out |= moved(clouds, part[0]) & blocks.spread(here)
-    grown = out.copy()  # an outline is no better known than to a pixel
-    for offset in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        add_moved(grown, out, offset)
-    return np.asarray(grown & dark)
+
+    def __init__(
+        self, nir: NDArray[np.float32], ground: Bools, casters: Bools, blocks: Blocks, pixel: float
+    ) -> None:
+        bright = np.where(ground, np.nan_to_num(nir), 0) * np.float32(10_000)
+        self.bright = np.clip(np.rint(bright), 0, 32_767).astype(np.int32)
+        self.ground, self.blocks, self.half = ground, blocks, _half(pixel)
+        self.seen, self.light, self.cover = map(blocks.sums, (ground, self.bright, casters))
+
+    def fitting(
+        self, rows: slice, columns: slice, sight: Sight, line: list[Offset], contrast: float
+    ) -> tuple[Places, Places]:
+        """Return which ground of a part of the window is in the shadow of clouds whose outlines fit there.
+
+        Parameters
+        ----------
+        rows, columns : slice
+        sight : Sight
+            Of the clouds.
+        line : list of (int, int)
+            Where the cloud of a shadow may lie, as rows and columns from the shadow.
+        contrast : float
+            A pixel is in shadow where it is darker than this share of the ground around.
+
+        Returns
+        -------
+        rows, columns : int arrays (pixel,)
+        """
+        side, (top, left) = self.blocks.side, (self.blocks.top, self.blocks.left)
+        length = max(side, math.ceil(len(line) / _HEIGHTS))
+        parts = [line[first : first + length] for first in range(0, len(line), length)]
+        first: Offset = (rows.start + top) // side, (columns.start + left) // side
+        last: Offset = (rows.stop - 1 + top) // side + 1, (columns.stop - 1 + left) // side + 1
+        judged = self._judged(parts, first, last)
+        best = np.maximum.reduce([score for score, _ in judged])
+        lit = np.zeros(best.shape, dtype=np.float32)
+        for score, around in judged:
+            np.copyto(lit, around, where=score == best)
+        row = (np.arange(rows.start, rows.stop) + top) // side - first[0]
+        column = (np.arange(columns.start, columns.stop) + left) // side - first[1]
+        limit = (np.float32(contrast) * lit).take(column, axis=1).take(row, axis=0)
+        dark = self.ground[rows, columns] & (self.bright[rows, columns] < limit)
+        y, x = np.nonzero(dark)
+        block_y, block_x, y, x = row[y], column[x], y + rows.start, x + columns.start
+        fits, found = np.maximum(LEAST, SHARE * best), np.zeros(len(y), dtype=bool)
+        for part, (score, _) in zip(parts, judged, strict=True):
+            ask = np.flatnonzero(~found & (score >= fits)[block_y, block_x])
+            # An outline is no better known than to a pixel.
+            found[ask] = sight.meets(y[ask], x[ask], part, near=1)
+        return y[found], x[found]
+
+    def _judged(
+        self, parts: list[list[Offset]], first: Offset, last: Offset
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Return contrast and brightness around, of each part of the line, for some of the blocks."""
+        side, half = self.blocks.side, self.half
+        middles = (part[len(part) // 2] for part in parts)
+        offsets = [(_rounded(row, side), _rounded(column, side)) for row, column in middles]
+        lows = [max(0, first[a] - half + min(0, *(offset[a] for offset in offsets))) for a in (0, 1)]
+        highs = [last[a] + half + max(0, *(offset[a] for offset in offsets)) for a in (0, 1)]
+        own = slice(lows[0], highs[0]), slice(lows[1], highs[1])
+        inner = tuple(slice(first[a] - lows[a], last[a] - lows[a]) for a in (0, 1))
+        found = _judged(self.seen[own], self.light[own], self.cover[own], offsets, side, half)
+        return [(score[inner], around[inner]) for score, around in found]
 
 
 def _judged(
-    seen: Ints, light: Ints, cover: Ints, parts: list[list[Offset]], side: int, half: int
+    seen: Ints, light: Ints, cover: Ints, offsets: list[Offset], side: int, half: int
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Return for each part of the line the contrast, and how bright the ground around is."""
+    """Return for each way from the shadow to the clouds, in blocks, the contrast and what is around."""
     whole = side * side
     all_seen, all_light = whole * _box(seen, half), whole * _box(light, half)
     few = _FEW * whole * whole
     found = []
-    for part in parts:
-        row, column = part[len(part) // 2]
-        clouds = moved(cover, (_rounded(row, side), _rounded(column, side)))
+    for offset in offsets:
+        clouds = moved(cover, offset)
         under, shade = _box(clouds * seen, half), _box(clouds * light, half)
         beside, shine = all_seen - under, all_light - shade
         around = shine / np.maximum(beside, 1)
@@ -169,7 +198,3 @@ def _box(values: Ints, half: int) -> Ints:
     np.cumsum(down[wide:] - down[:rows], axis=1, out=across[:, half + 1 : half + 1 + columns])
     across[:, half + 1 + columns :] = across[:, half + columns, None]
     return across[:, wide:] - across[:, :columns]
-
-
-def _less(offset: Offset, start: Offset) -> Offset:
-    return offset[0] - start[0], offset[1] - start[1]

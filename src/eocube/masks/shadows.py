@@ -11,10 +11,10 @@ import numpy as np
 from ..errors import MaskError, did_you_mean
 from ..pixels import Pixels
 from ..sentinel2 import SCL_CLASSES
-from ..suns import Patch, patches
+from ..suns import patches
 from .algebra import Mask, apply, as_mask, reach_for
-from .heights import AROUND, Blocks, block_side, fitting
-from .rays import Bools, dilated, eroded, ray, seen_along
+from .heights import AROUND, Blocks, Surroundings, block_side
+from .rays import Bools, Sight, dilated, eroded, ray
 
 Preset = Literal["default", "dark", "gee", "cordmaur"]
 _EVERY = (0.0, math.inf)
@@ -191,39 +191,37 @@ class ProjectedShadow(Mask):
         if not recipe.clouds and "scl" in px.bands:
             casters &= _MAY_CAST[px["scl"]]
         found = np.zeros(px.shape, dtype=bool)
-        for patch in patches(px):
-            self._cast(px, patch, ground, casters, found)
+        if casters.any():
+            self._cast(px, ground, casters, found)
         if recipe.clouds:
             found |= casters
         found = eroded(found, recipe.erode / px.resolution, valid)
         return dilated(found, recipe.grow / px.resolution)
 
-    def _cast(self, px: Pixels, patch: Patch, ground: Bools, casters: Bools, out: Bools) -> None:
-        """Put the shadows of a part of the window where they belong."""
-        recipe, pixel = self.recipe, px.resolution
-        nearest, farthest = _lengths(recipe, patch.elevation)
-        line = ray(patch.azimuth, nearest, farthest, pixel)
-        rim = math.ceil((farthest + (AROUND if recipe.contrast is not None else 0)) / pixel) + 2
-        rows, columns = (slice(max(0, p.start - rim), p.stop + rim) for p in (patch.rows, patch.columns))
-        clouds, floor, nir = casters[rows, columns], ground[rows, columns], px["nir"][rows, columns]
-        if not line or not clouds.any():
-            return
-        found = np.zeros(clouds.shape, dtype=bool)
-        if recipe.dark is not None:
-            found |= seen_along(clouds, line) & floor & (nir < np.float32(recipe.dark))
+    def _cast(self, px: Pixels, ground: Bools, casters: Bools, out: Bools) -> None:
+        """Put the shadows of a window where they belong."""
+        recipe, pixel, sight, nir = self.recipe, px.resolution, Sight.of(casters), px["nir"]
+        around = None
         if recipe.contrast is not None:
-            blocks = _blocks(px, clouds.shape, rows.start, columns.start)
-            found |= fitting(nir, floor, clouds, line, blocks, pixel=pixel, contrast=recipe.contrast)
-        top, left = patch.rows.start - rows.start, patch.columns.start - columns.start
-        height, width = patch.rows.stop - patch.rows.start, patch.columns.stop - patch.columns.start
-        found = found[top : top + height, left : left + width]
-        out[patch.rows, patch.columns] |= found if patch.own is None else found & patch.own
+            around = Surroundings(nir, ground, casters, _blocks(px), pixel)
+        for patch in patches(px):
+            line = ray(patch.azimuth, *_lengths(recipe, patch.elevation), pixel)
+            if not line:
+                continue
+            part, start = (patch.rows, patch.columns), (patch.rows.start, patch.columns.start)
+            found = np.zeros(out[part].shape, dtype=bool)
+            if recipe.dark is not None:
+                rows, columns = np.nonzero(ground[part] & (nir[part] < np.float32(recipe.dark)))
+                found[rows, columns] = sight.meets(rows + start[0], columns + start[1], line)
+            if around is not None and recipe.contrast is not None:
+                rows, columns = around.fitting(*part, sight, line, recipe.contrast)
+                found[rows - start[0], columns - start[1]] = True
+            out[part] |= found if patch.own is None else found & patch.own
 
     def __repr__(self) -> str:
-        said = [f"of={self.of!r}"]
-        for told in fields(self)[1:]:
-            if getattr(self, told.name) != told.default:
-                said.append(f"{told.name}={getattr(self, told.name)!r}")
+        given = {told.name: getattr(self, told.name) for told in fields(self)}
+        usual = {told.name: told.default for told in fields(self)}
+        said = [f"{name}={value!r}" for name, value in given.items() if name == "of" or value != usual[name]]
         return f"ProjectedShadow({', '.join(said)})"
 
 
@@ -250,11 +248,10 @@ def _lengths(recipe: Recipe, sun: float) -> tuple[float, float]:
     return (low / tangent if tangent > 0 else 0.0), min(far, recipe.distance)
 
 
-def _blocks(px: Pixels, shape: tuple[int, ...], row: int, column: int) -> Blocks:
-    """Return the blocks of a part of a window, which lie at whole multiples of their size in its CRS."""
+def _blocks(px: Pixels) -> Blocks:
+    """Return the blocks of a window, which lie at whole multiples of their size in its CRS."""
     affine, side = px.geobox.affine, block_side(px.resolution)
-    top, left = round(affine.f / affine.e) + row, round(affine.c / affine.a) + column
-    return Blocks(side, top % side, left % side, (shape[0], shape[1]))
+    return Blocks(side, round(affine.f / affine.e) % side, round(affine.c / affine.a) % side, px.shape)
 
 
 def _check(recipe: Recipe, resolution: float | None) -> None:
