@@ -15,9 +15,10 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 import eocube as eo
 from eocube.errors import MaskError
+from eocube.masks import rays
 from eocube.masks.algebra import apply, need
 from eocube.masks.heights import Blocks, _box
-from eocube.masks.rays import Sight, moved, ray
+from eocube.masks.rays import Sight, moved, ray, seen_along
 from eocube.pixels import Pixels
 from eocube.sample.frames import make_tiles
 from eocube.sample.passes import calendar, granules
@@ -48,6 +49,8 @@ class TestRays:
             plain = np.zeros_like(found)
             for offset in line:
                 plain |= moved(seen, offset)
+            if not near:
+                np.testing.assert_array_equal(seen_along(found, line), plain)
             rows, columns = np.nonzero(np.ones_like(found))
             met = Sight.of(found).meets(rows, columns, line, near).reshape(found.shape)
             # Beyond the rim nothing is known, and one pixel beyond it something may be near.
@@ -71,6 +74,14 @@ class TestRays:
         assert ray(90, 20, 20, 20) == [(0, 1)]
         assert ray(180, 20, 20, 20) == [(1, 0)]
         assert ray(270, 20, 20, 20) == [(0, -1)]
+
+    def test_many_steps_at_once(self, monkeypatch):
+        """A line of 300 pixels takes a fraction of 300 passes over the raster."""
+        passes = []
+        once = rays.add_moved
+        monkeypatch.setattr(rays, "add_moved", lambda *args: (passes.append(1), once(*args)))
+        seen_along(np.eye(40, dtype=bool), ray(153.4, 200, 6000, 20))
+        assert 0 < len(passes) < 80
 
     def test_in_leaps(self, monkeypatch):
         """A line of 300 pixels is followed in a fraction of 300 steps."""

@@ -104,19 +104,18 @@ class Surroundings:
     ) -> None:
         bright = np.where(ground, np.nan_to_num(nir), 0) * np.float32(10_000)
         self.bright = np.clip(np.rint(bright), 0, 32_767).astype(np.int32)
+        self.sight = Sight.of(casters)
         self.ground, self.blocks, self.half = ground, blocks, _half(pixel)
         self.seen, self.light, self.cover = map(blocks.sums, (ground, self.bright, casters))
 
     def fitting(
-        self, rows: slice, columns: slice, sight: Sight, line: list[Offset], contrast: float
+        self, rows: slice, columns: slice, line: list[Offset], contrast: float
     ) -> tuple[Places, Places]:
         """Return which ground of a part of the window is in the shadow of clouds whose outlines fit there.
 
         Parameters
         ----------
         rows, columns : slice
-        sight : Sight
-            Of the clouds.
         line : list of (int, int)
             Where the cloud of a shadow may lie, as rows and columns from the shadow.
         contrast : float
@@ -146,7 +145,7 @@ class Surroundings:
         for part, (score, _) in zip(parts, judged, strict=True):
             ask = np.flatnonzero(~found & (score >= fits)[block_y, block_x])
             # An outline is no better known than to a pixel.
-            found[ask] = sight.meets(y[ask], x[ask], part, near=1)
+            found[ask] = self.sight.meets(y[ask], x[ask], part, near=1)
         return y[found], x[found]
 
     def _judged(

@@ -14,7 +14,7 @@ from ..sentinel2 import SCL_CLASSES
 from ..suns import patches
 from .algebra import Mask, apply, as_mask, reach_for
 from .heights import AROUND, Blocks, Surroundings, block_side
-from .rays import Bools, Sight, dilated, eroded, ray
+from .rays import Bools, Offset, dilated, eroded, ray, seen_along
 
 Preset = Literal["default", "dark", "gee", "cordmaur"]
 _EVERY = (0.0, math.inf)
@@ -200,7 +200,7 @@ class ProjectedShadow(Mask):
 
     def _cast(self, px: Pixels, ground: Bools, casters: Bools, out: Bools) -> None:
         """Put the shadows of a window where they belong."""
-        recipe, pixel, sight, nir = self.recipe, px.resolution, Sight.of(casters), px["nir"]
+        recipe, pixel, nir = self.recipe, px.resolution, px["nir"]
         around = None
         if recipe.contrast is not None:
             around = Surroundings(nir, ground, casters, _blocks(px), pixel)
@@ -211,10 +211,10 @@ class ProjectedShadow(Mask):
             part, start = (patch.rows, patch.columns), (patch.rows.start, patch.columns.start)
             found = np.zeros(out[part].shape, dtype=bool)
             if recipe.dark is not None:
-                rows, columns = np.nonzero(ground[part] & (nir[part] < np.float32(recipe.dark)))
-                found[rows, columns] = sight.meets(rows + start[0], columns + start[1], line)
+                dark = ground[part] & (nir[part] < np.float32(recipe.dark))
+                found |= dark & _swept(casters, part, line) if dark.any() else False
             if around is not None and recipe.contrast is not None:
-                rows, columns = around.fitting(*part, sight, line, recipe.contrast)
+                rows, columns = around.fitting(*part, line, recipe.contrast)
                 found[rows - start[0], columns - start[1]] = True
             out[part] |= found if patch.own is None else found & patch.own
 
@@ -223,6 +223,16 @@ class ProjectedShadow(Mask):
         usual = {told.name: told.default for told in fields(self)}
         said = [f"{name}={value!r}" for name, value in given.items() if name == "of" or value != usual[name]]
         return f"ProjectedShadow({', '.join(said)})"
+
+
+def _swept(casters: Bools, part: tuple[slice, slice], line: list[Offset]) -> Bools:
+    """Return where in a part of the window a caster stands on the line."""
+    wide, inner = [], []
+    for axis, own in enumerate(part):
+        low = max(0, own.start + min(0, *(offset[axis] for offset in line)))
+        wide.append(slice(low, own.stop + max(0, *(offset[axis] for offset in line))))
+        inner.append(slice(own.start - low, own.stop - low))
+    return seen_along(casters[wide[0], wide[1]], line)[inner[0], inner[1]]
 
 
 def followed(found: Any, sun: float) -> float:
