@@ -140,10 +140,12 @@ class Surroundings:
         limit = (np.float32(contrast) * lit).take(column, axis=1).take(row, axis=0)
         dark = self.ground[rows, columns] & (self.bright[rows, columns] < limit)
         y, x = np.nonzero(dark)
-        block_y, block_x, y, x = row[y], column[x], y + rows.start, x + columns.start
+        block, y, x = row[y] * best.shape[1] + column[x], y + rows.start, x + columns.start
         fits, found = np.maximum(LEAST, SHARE * best), np.zeros(len(y), dtype=bool)
+        unmet = np.arange(len(y))
         for part, (score, _) in zip(parts, judged, strict=True):
-            ask = np.flatnonzero(~found & (score >= fits)[block_y, block_x])
+            unmet = unmet[~found[unmet]]
+            ask = unmet[(score >= fits).ravel().take(block[unmet])]
             # An outline is no better known than to a pixel.
             found[ask] = self.sight.meets(y[ask], x[ask], part, near=1)
         return y[found], x[found]
