@@ -15,7 +15,7 @@ import eocube
 PUBLIC = [
     "CDSE", "EARTH_SEARCH", "EARTH_SEARCH_C1", "EARTH_SEARCH_L1C", "EARTH_SEARCH_V0", "PLANETARY_COMPUTER",
     "BandError", "Catalog", "Count", "EocubeError", "InputError", "LocalIndex", "Max", "Mean", "Median",
-    "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ReadError", "SCLMask", "area", "audit", "best",
+    "Min", "NoItemsError", "Percentile", "Pixels", "Plan", "ProjectedShadow", "ReadError", "SCLMask", "area", "audit", "best",
     "composite", "errors", "grid_for", "load", "lost", "mask", "ndvi", "plan", "sample", "score", "search",
     "search_tiles", "timeseries", "write_cog", "write_zarr",
 ]  # fmt: skip

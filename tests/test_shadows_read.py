@@ -16,9 +16,10 @@ from pyproj import Geod, Transformer
 
 import eocube as eo
 from eocube.angles import parse_angles
-from eocube.errors import ItemsError, MaskError, MissingAssetError, ReadError
+from eocube.errors import ItemsError, MaskError, MissingAssetError, ReadError, UntrustedError
 from eocube.sample.files import write_cog
 from eocube.sample.sun import solar_position
+from eocube.trust import ORIGIN
 
 CLOUDS = eo.SCLMask("cloud_medium", "cloud_high")
 BORDER = (12.0, 47.0)
@@ -303,6 +304,20 @@ class TestAngles:
             eo.plan(items, TestPlan.GRID, bands=["red"], mask=mask)
         # Nobody asks for it unless told to.
         assert eo.plan(items, TestPlan.GRID, bands=["red"], mask=eo.ProjectedShadow(of=CLOUDS)).scenes
+
+    @pytest.mark.parametrize("href", ["/etc/passwd", "file:///etc/passwd", "http://127.0.0.1/MTD_TL.xml"])
+    def test_a_strangers_metadata(self, two_suns, href):
+        """An Item of a remote catalog may not point at this machine by its metadata either."""
+        items = [
+            {**item, ORIGIN: "https://stac.example.org",
+             "assets": {name: {**asset, "href": f"https://data.example.org/{name}.tif"}
+                        for name, asset in item["assets"].items()}}
+            for item in self.with_metadata(two_suns[0], "m.xml")
+        ]  # fmt: skip
+        for item in items:
+            item["assets"]["granule_metadata"]["href"] = href
+        with pytest.raises(UntrustedError, match=r"'granule_metadata' of Item 'S2A_33T"):
+            eo.plan(items, TestPlan.GRID, bands=["red"], mask=eo.ProjectedShadow(of=CLOUDS, sun="grid"))
 
     def with_metadata(self, items, path):
         return [{**item, "assets": {**item["assets"], "granule_metadata": {"href": str(path)}}} for item in items]

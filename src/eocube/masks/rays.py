@@ -82,7 +82,7 @@ def seen_along(found: Bools, offsets: list[Offset]) -> Bools:
     """Return where anything is set at one of the offsets: exactly the union, in few steps.
 
     Parts of a straight line repeat: a part is made of its two halves, each kind once. A line of n
-    pixels takes some 4 sqrt(n) steps instead of n.
+    pixels takes about 2 sqrt(n) steps instead of n.
 
     Parameters
     ----------
