@@ -145,7 +145,7 @@ def test_the_shadow_is_found_wherever_the_mosaic_is_cut(two_zones):
     grid = eo.grid_for(box, crs="EPSG:3857", resolution=25)
     for mask in MASKS.values():
         whole, _ = thrown(items, grid, mask)
-        pieces, _ = thrown(items, grid, mask, chunk=100)
+        pieces, _ = thrown(items, grid, mask, chunk=190)
         np.testing.assert_array_equal(pieces, whole)
         # A corner that holds the shadow and not its cloud.
         cloud, shadow = sky.over(grid)
