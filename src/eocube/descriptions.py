@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .costs import task_bytes
 from .errors import shorten
 from .htmls import Html, folded, page, pairs, table
-from .masks.algebra import sun_wanted
+from .masks.nesting import sun_wanted
 from .masks.shadows import followed
 
 if TYPE_CHECKING:

@@ -41,7 +41,8 @@ from .errors import (
 from .grids import check_grid, crs_of, is_utm, nests
 from .items import as_dicts
 from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
-from .masks.algebra import Need, as_mask, need, reach_for, sun_wanted
+from .masks.algebra import Need, as_mask, need, reach_for
+from .masks.nesting import sun_wanted
 from .reports import NOTHING_DROPPED, DroppedTable
 from .scenes import Scene, SceneTable, scenes_of
 from .sentinel2 import BANDS, CLOUD_REACH, COMPUTED, band_names

@@ -24,7 +24,8 @@ from .grids import crs_of, lattice_around, pixel_coordinates
 from .loaders.base import Loader, Source
 from .loaders.gathering import gather
 from .losses import Loss, Window
-from .masks.algebra import apply, sun_wanted
+from .masks.algebra import apply
+from .masks.nesting import sun_wanted
 from .pixels import Pixels
 from .sentinel2 import BANDS
 from .tallies import timed

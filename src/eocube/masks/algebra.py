@@ -244,13 +244,6 @@ def reach_for(found: Any, resolution: float, sun: float) -> float:
     return float(found.reach if own is None else own(resolution, sun))
 
 
-def sun_wanted(found: Any) -> str:
-    """Return what a mask, or any mask within it, wants to know of the sun: "", "granule" or "grid"."""
-    inner = (*getattr(found, "parts", ()), *filter(None, (getattr(found, "of", None),)))
-    wants = {str(getattr(found, "sun", "") or ""), *map(sun_wanted, inner)}
-    return next((word for word in ("grid", "granule") if word in wants), "")
-
-
 def apply(found: Any, px: Pixels) -> Bools:
     """Return what a mask throws away, checked.
 

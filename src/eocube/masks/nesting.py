@@ -24,6 +24,12 @@ def parts_of(mask: Any) -> Iterator[Any]:
             yield from parts_of(part)
 
 
+def sun_wanted(mask: Any) -> str:
+    """Return what a mask, or any mask within it, wants to know of the sun: "", "granule" or "grid"."""
+    wants = {str(getattr(part, "sun", "") or "") for part in parts_of(mask)}
+    return next((word for word in ("grid", "granule") if word in wants), "")
+
+
 def replaced(mask: Any, change: Callable[[Any], Any]) -> Any:
     """Return a mask with the masks inside it changed; itself where nothing is."""
     new = change(mask)
