@@ -56,6 +56,22 @@ def masks_for(world: World, ukis: bool = True) -> dict[str, Mask]:
         "SCL strict, 20 m wider": eo.SCLMask("strict").dilate(metres=20),
         "SCL strict, 60 m wider": eo.SCLMask("strict").dilate(metres=60),
     }
+    cloudless = eo.S2Cloudless(l1c=eo.search(world.l1c()))
+    pixels = eo.S2Cloudless(l1c=eo.search(world.l1c()), average_over=1, dilation_size=1)
+    strict = eo.SCLMask("strict")
+    found |= {
+        "S2Cloudless": cloudless,
+        "S2Cloudless, Earth Engine's shadows": eo.ProjectedShadow(of=cloudless, preset="gee"),
+        "S2Cloudless, cordmaur's shadows": eo.ProjectedShadow(of=cloudless, preset="cordmaur"),
+        "S2Cloudless, its shadows": cloudless | eo.ProjectedShadow(of=cloudless),
+        "SCL, its shadows": eo.SCLMask() | eo.ProjectedShadow(of=eo.SCLMask()),
+        "SCL strict, its shadows": strict | eo.ProjectedShadow(of=strict),
+        "SCL strict or S2Cloudless pixel by pixel": strict | pixels,
+        "the same, and its shadows": strict | pixels | eo.ProjectedShadow(of=strict | pixels),
+        "2 of SCL strict, SCL 60 m wider, S2Cloudless": eo.vote(
+            strict, eo.SCLMask().dilate(metres=60), cloudless, at_least=2
+        ),
+    }
     if ukis:
         network = eo.UkisCSMask(resolution=20)  # at 30 m a tile of the network is wider than the world
         found |= {

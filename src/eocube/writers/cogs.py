@@ -130,7 +130,6 @@ def write_cogs(
     if overviews not in ("auto", "average", "nearest", "mode"):
         raise InputError(f"overviews={overviews!r}: choose of auto, average, nearest, mode.")
     layers = _layers(array)
-    check_memory(layers)
     known = [str(band) for band in layers["band"].values]
     files = {path: [(known.index(str(name)), str(name)) for name in names] for path, names in bands.items()}
     return _write(layers, files, {}, overviews, overwrite)
@@ -174,6 +173,7 @@ def _write(
     if overviews not in ("auto", "average", "nearest", "mode"):
         raise InputError(f"overviews={overviews!r}: choose of auto, average, nearest, mode.")
     places = [check_target(path, overwrite=overwrite) for path in files]
+    check_memory(layers)
     with ExitStack() as stack:
         finals = [stack.enter_context(delivered(place)) for place in places]
         plains = [stack.enter_context(_scratch(final)) for final in finals]
