@@ -76,9 +76,9 @@ def rgb(
     >>> import eocube
     >>> world = eocube.sample.cached()
     >>> items = eocube.search(world.items_path)
-    >>> plan = eocube.plan(items[:3], world.grid, bands=["red", "green", "blue"])
+    >>> plan = eocube.plan(items, world.grid, bands=["red", "green", "blue"])
     >>> eocube.rgb(plan, size=100).sizes
-    Frozen({'time': 3, 'y': 64, 'x': 92, 'band': 4})
+    Frozen({'time': 12, 'y': 64, 'x': 92, 'band': 4})
     """
     if len(tuple(bands)) != 3:
         raise InputError(
