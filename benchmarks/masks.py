@@ -94,7 +94,7 @@ def measure(world: World, masks: Mapping[str, Mask]) -> dict[str, dict[str, floa
     words = {re.sub(r"\W+", "_", name): name for name in masks}
     scores = compare_masks(
         items, world.grid, {word: masks[name] for word, name in words.items()},
-        truth=lambda box, scene: world.classes_on(box, scene.time),
+        truth=lambda box, scene: world.classes_on(box, scene.time), memory="8GB",
     )  # fmt: skip
     days = [str(scene.date) for scene in world.scenes]
     ground = np.nanmedian([world.clear_on(world.grid, day, BANDS) for day in days], axis=0)

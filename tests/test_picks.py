@@ -285,3 +285,12 @@ class TestThroughTheFiles:
             assert same.mean() > (0.999 if "medoid" in name else 0.999999)
         np.testing.assert_array_equal(lean.sel(band="source_bestpixel"), floats.sel(band="source_bestpixel"))
         np.testing.assert_array_equal(lean.sel(band="count"), floats.sel(band="count"))
+
+
+def test_any_of_our_indices_can_be_the_greatest(small, small_items):
+    cube = eo.load(small_items, small.grid, bands=["blue", "red", "nir"], mask=eo.SCLMask()).compute()
+    best = eo.composite(cube, eo.MaxIndex(eo.evi))
+    np.testing.assert_allclose(eo.evi(best), eo.evi(cube).max("time"), rtol=1e-5)
+    assert best.attrs["reducer"] == "MaxIndex(evi)"
+    with pytest.raises(BandError, match="blue"):
+        eo.composite(cube.sel(band=["red", "nir"]), eo.MaxIndex(eo.evi))

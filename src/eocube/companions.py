@@ -22,9 +22,11 @@ from .errors import MaskError, MaskWarning, shorten
 from .facts import level_of
 from .granules import Granule
 from .layers import Layers
+from .masks.arrays import ArrayMask
 from .masks.nesting import parts_of, replaced
 from .masks.probabilities import CloudProbability
 from .masks.s2cloudless import S2Cloudless
+from .masks.ukis import UkisCSMask
 from .matches import (
     WHY_NOT_L2A,
     companion_of,
@@ -65,12 +67,30 @@ def check_levels(mask: Any, records: Iterable[Mapping[str, Any]]) -> None:
     MaskError
         Says why, and what to do.
     """
+    for part in parts_of(mask):
+        if isinstance(part, UkisCSMask):
+            odd = [str(record["id"]) for record in records if level_of(record) != part.level.upper()]
+            if odd:
+                raise MaskError(f"{part!r} was asked to mask another level: {shorten(odd, 2)}. Say level=.")
     alone = [part for part in parts_of(mask) if isinstance(part, S2Cloudless) and part.l1c is None]
     if not alone:
         return
     other = [str(record["id"]) for record in records if level_of(record) != "L1C"]
     if other:
         raise MaskError(f"{alone[0]!r} was asked to mask Level-2A ({shorten(other, 2)}): {WHY_NOT_L2A}")
+
+
+def check_ready(mask: Any, lattice: GeoBox, scenes: Iterable[Scene]) -> None:
+    """Refuse ready masks (:func:`eocube.mask_from`) of another grid, or without a Scene's day.
+
+    Raises
+    ------
+    MaskError
+    """
+    times = [(scene.time, scene.id) for scene in scenes]
+    for part in parts_of(mask):
+        if isinstance(part, ArrayMask):
+            part.check_on(lattice, times)
 
 
 def joined(scenes: tuple[Scene, ...], outlines: Outlines, mask: Any, grid: GeoBox) -> Joined:

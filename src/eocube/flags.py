@@ -89,7 +89,7 @@ def masks_of(plan: Plan, masks: Mapping[str, Any] | None = None, *, flags: bool 
 
 
 def _check_bands(plan: Plan, table: Flags) -> None:
-    held = set.intersection(*(set(g.sources) for scene in plan.scenes for g in scene.granules))
+    held = set.intersection(*(set(g.every_source) for scene in plan.scenes for g in scene.granules))
     for part in table.parts:
         missing = [band for band in part.bands if band not in held]
         if missing:

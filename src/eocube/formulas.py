@@ -65,6 +65,9 @@ class Formula:
     def __call__(self, cube: xr.DataArray | xr.Dataset) -> xr.DataArray:
         """Return the index of a cube, float32, without ``band``; lazy stays lazy."""
         wanted = [band for _, band in self.bands]
+        if isinstance(cube, Mapping) and not isinstance(cube, xr.Dataset):  # the layers of a reducer's date
+            _check_there(wanted, list(cube), self.name)
+            cube = xr.Dataset({band: (("y", "x"), cube[band]) for band in wanted})
         found = _arrays(cube, wanted, self.name)
         units = tuple(self._unit(array) for array in found)
         stacked = isinstance(cube, xr.DataArray)

@@ -24,7 +24,7 @@ from .angles import lit
 from .areas import LONLAT, lonlat
 from .checks import Verify, check_verify, verified, warn_of_guesses
 from .codes import Coding
-from .companions import check_levels, joined
+from .companions import check_levels, check_ready, joined
 from .costs import Cost, as_bytes, cost_of, fitting_chunk, task_bytes
 from .descriptions import as_html, as_text
 from .errors import (
@@ -38,7 +38,7 @@ from .errors import (
     TooLargeError,
     did_you_mean,
 )
-from .grids import check_grid, crs_of, is_utm, nests
+from .grids import check_grid, crs_of, is_utm, lattice_around, nests
 from .items import as_dicts
 from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
 from .masks.algebra import Need, as_mask, need, reach_for
@@ -395,6 +395,9 @@ def plan(
         found.scenes, grid, names, found.mask, size or 1024, size or 1024, dtype, resampling, reader, limit,
         _mask_crs(grid, table), outlines, table.dropped, table.skipped, on_error, found.unmasked,
     )  # fmt: skip
+    if made.need is not None:
+        corner = lattice_around(grid[:1, :1], made.need.resolution, 0, made.mask_crs)
+        check_ready(made.mask, corner, made.scenes)
     sized = _sized(made, fixed=size is not None)
     sized.coding  # noqa: B018  (scales that do not fit together are refused here)
     right = verified(sized.scenes, items, verify_offset, reader)

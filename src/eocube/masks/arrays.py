@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,23 @@ class ArrayMask(Mask):
     def __repr__(self) -> str:
         return self.name
 
+    def check_on(self, lattice: Any, times: Iterable[tuple[datetime, str]]) -> None:
+        """Refuse a lattice that is not the array's, and Scenes (time, id) of days that it has not.
+
+        Raises
+        ------
+        MaskError
+        """
+        self._places(lattice)
+        for time, scene in times:
+            self._of_day(time, scene)
+
     def __call__(self, px: Pixels) -> Bools:
         """Return bool (y, x), True where a pixel is thrown away."""
-        rows, columns = self._places(px)
+        rows, columns = self._places(px.geobox)
         height, width = self.values.shape[1:]
         row_in, column_in = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
-        own = self._of_day(px)
+        own = self._of_day(px.time, px.scene)
         found = own[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
         inside = row_in[:, None] & column_in
         if inside.all():
@@ -64,9 +76,9 @@ class ArrayMask(Mask):
             )
         return np.where(inside, found, self.outside)
 
-    def _places(self, px: Pixels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the array's row and column of each of the window's."""
-        ours, theirs = self.geobox, px.geobox
+    def _places(self, theirs: Any) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the array's row and column of each of a window's."""
+        ours = self.geobox
         a, b = ours.affine, theirs.affine
         times = a.a / b.a
         shifts = (b.c - a.c) / b.a, (b.f - a.f) / b.e
@@ -77,17 +89,17 @@ class ArrayMask(Mask):
                 f"here ({_said(theirs)}): bring it there first, for instance by array.odc.reproject(grid, "
                 "resampling='nearest')."
             )
-        rows = (np.arange(px.shape[0]) + round(shifts[1])) // round(times)
-        columns = (np.arange(px.shape[1]) + round(shifts[0])) // round(times)
+        rows = (np.arange(theirs.shape[0]) + round(shifts[1])) // round(times)
+        columns = (np.arange(theirs.shape[1]) + round(shifts[0])) // round(times)
         return rows.astype(np.intp), columns.astype(np.intp)
 
-    def _of_day(self, px: Pixels) -> Bools:
+    def _of_day(self, time: datetime, scene: str) -> Bools:
         if self.days is None:
             return np.asarray(self.values[0])
-        if px.time.date() not in self.days:
+        if time.date() not in self.days:
             shown = ", ".join(day.isoformat() for day in self.days[:5])
-            raise MaskError(f"Mask {self.name} has no date {px.time.date()} ({px.scene}): it has {shown}.")
-        return np.asarray(self.values[self.days.index(px.time.date())])
+            raise MaskError(f"Mask {self.name} has no date {time.date()} ({scene}): it has {shown}.")
+        return np.asarray(self.values[self.days.index(time.date())])
 
 
 def _said(grid: Any) -> str:

@@ -170,6 +170,10 @@ class MaxIndex(Pick):
         """What bands are called after where names clash."""
         return f"max_{getattr(self.index, '__name__', self.index)}"
 
+    def __repr__(self) -> str:
+        named = getattr(self.index, "__name__", None)  # no address: the same recipe, the same words
+        return f"MaxIndex({named or repr(self.index)})"
+
     def choose(self, seen: Observations) -> NDArray[np.intp]:
         """Return the place of the chosen date (y, x), -1 where none is clear."""
         return greatest(seen, lambda date: self._index(seen, date))
