@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import TimeoutError as Late
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import dask
 from ..costs import as_bytes
 from ..errors import ClusterError, InputError
 from ..runs import size
-from .gateways import Late, in_time, new_cluster, reachable
+from .gateways import in_time, new_cluster, reachable
 
 Opened = tuple[Any, str, Any]
 """A client, what the cluster is called in messages, and what was started for it, if anything."""
