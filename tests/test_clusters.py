@@ -308,26 +308,33 @@ class TestSettings:
         assert CANARY not in repr(plugin) + repr(plugin.secrets) + str(plugin.secrets)
 
 
+@contextmanager
+def small_worker():
+    """A worker in this process with 0.16 MB for a task; it is not paused, though this process is larger."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    never = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
+    with (
+        dask.config.set(never),
+        LocalCluster(
+            n_workers=1, processes=False, protocol="tcp", memory_limit="250200kB", dashboard_address=None
+        ) as made,
+        Client(made),
+    ):
+        yield
+
+
 class TestMemory:
     def test_a_plan_warns_of_workers_that_are_too_small(self, small, small_items):
-        from distributed import Client, LocalCluster
-
-        with (
-            LocalCluster(n_workers=1, processes=False, protocol="tcp", memory_limit="250200kB", dashboard_address=None) as made,
-            Client(made),
-        ):
+        with small_worker():
             with pytest.warns(MemoryWarning, match=r"A task of the cube and of the composite may take .* plan with memory='1MB'"):
                 eo.plan(small_items, small.grid, bands=["red", "nir"], mask=eo.SCLMask())
             eo.plan(small_items, small.grid, bands=["red", "nir"], mask=eo.SCLMask(), chunk=8)  # no warning
 
     def test_a_composite_is_checked_when_it_is_written(self, small, small_items, tmp_path):
-        from distributed import Client, LocalCluster
-
         best = best_of(small_items, small.grid)
-        with (
-            LocalCluster(n_workers=1, processes=False, protocol="tcp", memory_limit="250200kB", dashboard_address=None) as made,
-            Client(made),
-        ):
+        with small_worker():
             for write, name in ((eo.write_cog, "a.tif"), (eo.write_zarr, "a.zarr")):
                 with pytest.warns(MemoryWarning, match="A task"):
                     write(best, tmp_path / name)

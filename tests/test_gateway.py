@@ -74,8 +74,8 @@ def test_by_the_configuration_and_no_room_for_workers(monkeypatch):
     import dask
 
     with gateway.serving(worker=["sleep", "60"]) as url, dask.config.set({"gateway.address": url}):
-        with pytest.raises(ClusterError, match=rf"No worker of gateway {url}, cluster .* came within 12 s \(asked for 1"):
-            eo.cluster(1, gateway=True, timeout=12)
+        with pytest.raises(ClusterError, match=rf"No worker of gateway {url}, cluster .* came within 20 s \(asked for 1"):
+            eo.cluster(1, gateway=True, timeout=20)
         from dask_gateway import Gateway
 
         assert Gateway().list_clusters() == []  # nothing is left behind
