@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import odc.geo.xr  # noqa: F401
 import pytest
 import xarray as xr
 from hypothesis import given, settings
@@ -196,7 +197,8 @@ class TestProvenance:
 
     def test_through_a_store(self, tmp_path):
         best = eo.composite(cube_of(spectra()), eo.First())
-        eo.write_zarr(best, tmp_path / "best.zarr")
+        places = {dim: np.arange(best.sizes[dim]) * step for dim, step in (("y", -10.0), ("x", 10.0))}
+        eo.write_zarr(best.assign_coords(places).odc.assign_crs("EPSG:32633"), tmp_path / "best.zarr")
         again = xr.open_zarr(tmp_path / "best.zarr", consolidated=False)["eocube"]
         assert eo.sources(again).equals(eo.sources(best))
 

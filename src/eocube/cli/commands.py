@@ -107,7 +107,7 @@ def mosaic(request: Request, **options: Any) -> None:
 @takes_request
 @click.option("--reducer", "reducers", multiple=True, default=("median",), show_default=True,
               help=REDUCER_HELP + " Given again: several in one pass.")
-@click.option("--by", help="One composite per period: MS (months), QS-DEC (seasons), YS, 10D.")
+@click.option("--by", help="One composite per period: month, season, dekad, year, or a frequency (10D).")
 @out_option("composite.tif", OUT_HELP)
 @takes_output
 def composite(request: Request, **options: Any) -> None:
@@ -118,7 +118,7 @@ def composite(request: Request, **options: Any) -> None:
 @main.command()
 @takes_request
 @takes_reducer
-@click.option("--by", help="One NDVI per period: MS (months), QS-DEC (seasons), YS, 10D.")
+@click.option("--by", help="One NDVI per period: month, season, dekad, year, or a frequency (10D).")
 @out_option("ndvi.tif", "The NDVI. " + OUT_HELP)
 @takes_output
 def ndvi(request: Request, **options: Any) -> None:

@@ -94,12 +94,15 @@ def _there(client: Any, data: Any, places: list[Place], most: int) -> Found:
         for future, block in under_way:
             top, left_column = where.pop(future)
             del future
+            if isinstance(block, BaseException):  # cancelled: the scheduler is gone
+                raise block
             yield top, left_column, block
             del block
             if len(where) <= step:
                 under_way.update(more())
     finally:
-        client.cancel(list(where))
+        if client.status == "running":
+            client.cancel(list(where))
 
 
 def _client() -> Any:
