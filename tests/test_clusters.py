@@ -204,8 +204,11 @@ class TestRefused:
             eo.cluster(gateway=url)
 
     def test_what_is_no_scheduler(self):
+        import dask
+
         with serving(Quiet) as url, pytest.raises(ClusterError, match="does not answer as one"):
             eo.cluster(address=url.replace("http", "tcp"), timeout=2)
+        assert dask.delayed(1).compute() == 1  # and nobody waits for it later
 
     def test_no_worker_comes(self, caplog):
         caplog.set_level(logging.INFO, logger="eocube")

@@ -10,6 +10,7 @@ import pytest
 import rasterio
 
 import eocube as eo
+from eocube.clusters.gateways import ended
 from eocube.errors import ClusterError, InputError
 
 from .services import gateway
@@ -78,4 +79,6 @@ def test_by_the_configuration_and_no_room_for_workers(monkeypatch):
             eo.cluster(1, gateway=True, timeout=20)
         from dask_gateway import Gateway
 
-        assert Gateway().list_clusters() == []  # nothing is left behind
+        asked = Gateway()
+        assert asked.list_clusters() == []  # nothing is left behind
+        ended(asked)

@@ -13,6 +13,7 @@ import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
+from scipy.ndimage import binary_dilation
 
 import eocube as eo
 from eocube.angles import parse_angles
@@ -131,9 +132,10 @@ def test_two_zones_and_other_grids(two_zones, name, mask):
     grid = eo.grid_for(box, crs=crs, resolution=resolution)
     cloud, shadow = sky.over(grid)
     found, seen = thrown(items, grid, MASKS[mask])
-    recall, precision = scores(found, shadow, seen & ~cloud)
+    # Pixels of this grid at the rim of the cloud are partly the cloud's.
+    recall, precision = scores(found, shadow, seen & ~binary_dilation(cloud))
     assert recall >= 0.98
-    assert precision >= 0.97  # the grid's pixels at the rim of the cloud are some of the cloud's
+    assert precision >= 0.98
     # Of the shadow in the other zone's granule alone, too.
     assert (shadow & seen)[:, : grid.shape[1] // 2].sum() > 100
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -47,6 +48,8 @@ def new_cluster(
         If it does not know an option.
     """
     found, setting = _gateway(gateway)
+    if found is not gateway:
+        stack.callback(ended, found)
     what = f"gateway {found.address}"
     reachable(found.address, setting)
     known = _asked(lambda: found.cluster_options(), what, setting, timeout)
@@ -64,8 +67,22 @@ def new_cluster(
                 f"options={{{name!r}: {value!r}}}: the {what} does not take it ({error})."
             ) from error
     made = _asked(lambda: found.new_cluster(known, shutdown_on_close=True), what, setting, timeout)
-    stack.callback(made.close)
+    stack.callback(ended, made)
     return made, what
+
+
+def ended(what: Any) -> None:
+    """Close a Gateway or GatewayCluster, so that nothing is left to do when it is collected.
+
+    Their ``__del__`` waits for the event loop. The garbage collector may run it anywhere, in the loop's
+    own thread too, and then all clients of the process wait for ever; after a ``close`` it raises.
+    """
+    try:
+        in_time(what.close, _PROBE * 2)
+    except Exception as error:  # noqa: BLE001 - it is over in any case
+        logging.getLogger("eocube").info("%r was not closed in order: %s", what, error)
+    gateway = vars(what).pop("gateway", what)
+    vars(gateway).pop("_loop_runner", None)
 
 
 def _gateway(gateway: Any) -> tuple[Any, str]:

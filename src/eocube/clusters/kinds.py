@@ -111,7 +111,10 @@ def joined(stack: ExitStack, address: Any, timeout: float) -> Opened:
         raise InputError(f"address={address!r}: give a scheduler's address, 'tcp://host:8786', or a Client.")
     reachable(address if "://" in address else f"tcp://{address}", "address=")
     try:
-        client = in_time(lambda: Client(address, timeout=timeout), timeout + 1)
+        # First by a client that is nobody's default: what is no scheduler lets it hang, and Dask would
+        # wait for it with all that is computed from then on.
+        in_time(lambda: Client(address, timeout=timeout, set_as_default=False).close(), timeout + 1)
+        client = Client(address, timeout=timeout)
     except Late:
         raise ClusterError(
             f"The scheduler at {address} (address=) does not answer as one within {timeout:g} s (timeout=)."
