@@ -13,13 +13,13 @@ from click.testing import CliRunner
 from rio_cogeo import cog_validate
 
 import eocube as eo
-from eocube.cli import main
+from eocube.cli import main, shows
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(shows.console, "_width", 160)  # whatever it was when it was made
 
     def call(*words, fails=False):
         result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from rio_cogeo import cog_validate
 
 import eocube as eo
-from eocube.cli import main
+from eocube.cli import main, shows
 from eocube.cli.products import spans_of
 from eocube.cli.words import reducers_of
 from eocube.errors import InputError
@@ -22,7 +22,7 @@ from eocube.errors import InputError
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(shows.console, "_width", 200)  # whatever it was when it was made
 
     def call(*words, fails=False):
         result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
