@@ -200,7 +200,8 @@ def storm(name: str, read: Reader, url: str, values: list[NDArray[np.uint16]], r
         except Exception as error:  # noqa: BLE001 - whatever a peer raises is counted
             with lock:
                 row.raised += 1
-                text = " ".join(f"{type(error).__name__}: {error}".split()).partition(" at http")[0][:70]
+                words = f"{type(error).__name__}: {error}".split()
+                text = " ".join("URL" if word.startswith("http") else word for word in words)[:200]
                 row.errors[text] = row.errors.get(text, 0) + 1
             return
         same = found == values[number][window]

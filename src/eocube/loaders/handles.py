@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from rasterio.abc import MultiByteRangeResourceContainer
 
-from ..retries import WRONG
+from ..retries import SAME, WRONG
 from .blocks import decode
 from .directories import Broken, Foreign
 from .ranges import RemoteFile, Unreadable, Version, in_flight, merged, submit
@@ -105,13 +105,19 @@ class Remote(MultiByteRangeResourceContainer):  # type: ignore[misc]
             if first < start or last > start + len(data) or level.compression == "none":
                 continue
             block: Any = data[first - start : last - start]
+            reason, alike = _damage(block, level), 0
             for _ in range(WRONG):
-                reason = _damage(block, level)
-                again = self.file.other(first, last, self.version, block) if reason else None
-                if again is None:
+                if not reason:
                     break
-                block = bytes(again)
+                again = self.file.other(first, last, self.version, block)
+                if again is None:
+                    if alike == SAME:
+                        break
+                    alike += 1
+                    continue
+                alike, block = 0, bytes(again)
                 data = data[: first - start] + block + data[last - start :]
+                reason = _damage(block, level)
             if reason:
                 raise Unreadable(f"block (row {row}, column {column}): {reason}")
         return data

@@ -133,12 +133,13 @@ class RioLoader:
             try:
                 file = Remote(place, key)
                 found, failure = self._decoded(file, source, geobox)
-                if found is not None and file.sure():
+                sound = file.sure()
+                if found is not None and sound:
                     return found
             except Unreadable as error:
                 raise read_error(source, error) from None
             forget_front(key)
-            if found is not None:
+            if not sound:
                 continue  # its first bytes were others when they were read again
             changes += isinstance(file.failure, Changed)
             if file.failure is not None and (changes > 2 or not isinstance(file.failure, Changed)):
