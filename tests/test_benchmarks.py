@@ -13,8 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytest.importorskip("psutil", reason="the benchmarks watch memory by psutil")
-
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):

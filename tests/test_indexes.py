@@ -578,7 +578,7 @@ class TestFaults:
 
     def test_the_extra_is_named(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "filelock", None)
-        with pytest.raises(MissingExtraError, match=r'pip install "eocube\[index\]"'):
+        with pytest.raises(MissingExtraError, match=r"pip install 'eocube\[index\]'"):
             LocalIndex(tmp_path / "s2.parquet")
 
     def test_searching_elsewhere_needs_no_extra(self, small):

@@ -181,9 +181,7 @@ class TestCatalogue:
         code = "import sys, eocube as eo; eo.index('EVI'); print('spyndex' in sys.modules, 'matplotlib' in sys.modules)"
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         assert out.split() == ["False", "False"]
-        from eocube import spyndices
-
-        monkeypatch.setattr(spyndices, "find_spec", lambda name: None)
+        monkeypatch.setattr("eocube.extras.find_spec", lambda name: None)
         _read.cache_clear()
         with pytest.raises(MissingExtraError, match=r"eocube\[indices\]"):
             eo.index("EVI")

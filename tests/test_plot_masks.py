@@ -133,6 +133,6 @@ class TestMistakes:
             eo.plot_masks(plan, eo.masks_of(plan).astype("float32"))
         with pytest.raises(InputError, match="flag_masks and flag_meanings"):
             eo.plot_masks(plan, eo.masks_of(plan).astype("uint8"))
-        monkeypatch.setattr(plots, "find_spec", lambda name: None)
+        monkeypatch.setattr("eocube.extras.find_spec", lambda name: None)
         with pytest.raises(MissingExtraError, match=r"pip install 'eocube\[plot\]'"):
             eo.plot_masks(plan)

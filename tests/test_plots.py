@@ -522,6 +522,6 @@ def test_a_missing_library_names_the_extra(best, tmp_path, monkeypatch, module, 
             raise ImportError(name)
         return kept(name)
 
-    monkeypatch.setattr("eocube.plots.extras.import_module", missing)
-    with pytest.raises(MissingExtraError, match=rf"needs {module}.*eocube\[plot\]"):
+    monkeypatch.setattr("eocube.extras.import_module", missing)
+    with pytest.raises(MissingExtraError, match=rf"needs {module.replace('_', '-')}.*eocube\[plot\]"):
         call(best, tmp_path)

@@ -183,7 +183,7 @@ class TestNetcdf:
             eo.write_netcdf(best, path)
         with pytest.raises(InputError, match="found ndarray"):
             eo.write_netcdf(np.ones(3), tmp_path / "x.nc")
-        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        monkeypatch.setattr("eocube.extras.find_spec", lambda name: None)
         with pytest.raises(MissingExtraError, match=r"eocube\[netcdf\]"):
             eo.write_netcdf(best, tmp_path / "y.nc")
         assert sorted(p.name for p in tmp_path.iterdir()) == ["b.nc"]

@@ -24,7 +24,7 @@ from s2cloudless.utils import MODEL_BANDS as ESA_BANDS
 
 import eocube as eo
 from eocube.errors import MaskError, MaskWarning, MissingExtraError
-from eocube.masks import blocks, nesting, s2cloudless, trees
+from eocube.masks import blocks, nesting, trees
 from eocube.masks.algebra import MaskLike, need
 from eocube.masks.disks import clouds, disk
 from eocube.masks.s2cloudless import MODEL_BANDS, model_path
@@ -128,7 +128,7 @@ def test_wrong_count_of_features(forest):
 
 
 def test_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(s2cloudless, "find_spec", lambda _: None)
+    monkeypatch.setattr("eocube.extras.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"eocube\[s2cloudless\]"):
         eo.S2Cloudless()
 

@@ -154,7 +154,7 @@ def test_a_spectrum_with_one_band_missing_does_not_count():
 
 
 def test_without_numba(monkeypatch):
-    monkeypatch.setattr("eocube.reducers.spectra.find_spec", lambda name: None)
+    monkeypatch.setattr("eocube.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'eocube\[numba\]'"):
         eo.GeoMedian()
 

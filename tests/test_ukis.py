@@ -198,7 +198,7 @@ def test_mistakes(options, message):
 
 
 def test_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(ukis, "find_spec", lambda name: None)
+    monkeypatch.setattr("eocube.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'eocube\[ukis\]'"):
         eo.UkisCSMask()
 

@@ -15,7 +15,8 @@ from odc.geo.crs import CRS
 from odc.geo.geom import Geometry
 from shapely.geometry.base import BaseGeometry
 
-from .errors import AreaError, MissingExtraError
+from .errors import AreaError
+from .extras import needed
 from .tiles import tile_grid
 
 LONLAT = "EPSG:4326"
@@ -131,12 +132,7 @@ def _named(where: str, crs: Any) -> Geometry:
 
 
 def _vector_file(path: Path, crs: Any) -> Geometry:
-    try:
-        import geopandas
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Reading {path.name} needs geopandas: pip install 'eocube[vector]'. GeoJSON works without."
-        ) from error
+    geopandas = needed("geopandas", f"Reading {path.name}", "vector", "GeoJSON works without.")
     try:
         frame = geopandas.read_file(path)
     except Exception as error:

@@ -12,7 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import InputError, MissingExtraError
+from .errors import InputError
+from .extras import check_needed
 from .plans import Plan
 from .runs import Report, size, table_of
 from .watches import Run, listening
@@ -96,12 +97,7 @@ def progress(
 def _dask_report(path: str | os.PathLike[str]) -> AbstractContextManager[Any]:
     if current_client() is None:
         raise InputError("dask_report= is made by a cluster: open eocube.cluster() first, or leave it out.")
-    try:
-        import bokeh  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "A Dask report is drawn by bokeh: pip install 'eocube[dashboard]'."
-        ) from error
+    check_needed(("bokeh",), "A Dask report", "dashboard")
     from distributed import performance_report
 
     return performance_report(filename=str(check_output(path, overwrite=Path(path).is_file())))

@@ -21,7 +21,8 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from .areas import LONLAT
-from .errors import AreaError, MissingExtraError, shorten
+from .errors import AreaError, shorten
+from .extras import needed
 from .grids import crs_of
 
 _KINDS = ("Point", "MultiPoint", "Polygon", "MultiPolygon")
@@ -144,12 +145,7 @@ def _file(path: Path, column: str | None, crs: Any) -> _Found:
             return _geojson(json.loads(path.read_text()), column, crs)
         except json.JSONDecodeError as error:
             raise AreaError(f"{path} is not JSON: {error}.") from error
-    try:
-        import geopandas
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Reading {path.name} needs geopandas: pip install 'eocube[vector]'. GeoJSON works without."
-        ) from error
+    geopandas = needed("geopandas", f"Reading {path.name}", "vector", "GeoJSON works without.")
     try:
         parquet = path.suffix.lower() in (".parquet", ".geoparquet")
         table = geopandas.read_parquet(path) if parquet else geopandas.read_file(path)

@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .errors import BandError, EocubeWarning, InputError, MissingExtraError, did_you_mean
+from .errors import BandError, EocubeWarning, InputError, did_you_mean
+from .extras import check_needed
 from .formulas import Formula
 
 LETTERS = {
@@ -138,7 +139,8 @@ def _catalogue() -> dict[str, Any]:
 @cache
 def _read(name: str) -> Any:
     """Read a file of the package; its code is not needed, so it is not imported."""
+    check_needed(("spyndex",), "index()", "indices")
     spec = find_spec("spyndex")
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError("index() needs spyndex' catalogue: pip install 'eocube[indices]'.")
+    assert spec is not None
+    assert spec.submodule_search_locations
     return json.loads((Path(spec.submodule_search_locations[0]) / "data" / name).read_text(encoding="utf-8"))

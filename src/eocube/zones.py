@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from .errors import MissingExtraError
+from .extras import needed
 
 Weights = Literal["exact", "centre", "all"]
 WEIGHTS: tuple[str, ...] = ("exact", "centre", "all")
@@ -109,15 +109,8 @@ def _points(shape: Any, window: tuple[int, int, int, int]) -> tuple[NDArray[np.i
 
 
 def _exactextract() -> Any:
-    try:
-        import exactextract
-        import exactextract.raster
-    except ImportError as error:
-        raise MissingExtraError(
-            "weights='exact' needs exactextract: pip install 'eocube[series]'. "
-            "weights='centre' works without."
-        ) from error
-    return exactextract
+    needed("exactextract.raster", "weights='exact'", "series", "weights='centre' works without.")
+    return needed("exactextract", "weights='exact'", "series")
 
 
 def _covered(

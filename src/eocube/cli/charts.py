@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import MissingExtraError, OutputError
+from ..errors import OutputError
+from ..extras import check_needed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +34,7 @@ def check_plot(out: Path) -> None:
     """
     if out.suffix.lower() not in _ENDINGS:
         raise OutputError(f"--plot {out}: draw {', '.join(_ENDINGS)}.")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("--plot needs matplotlib: pip install 'eocube[plot]', or leave it out.")
+    check_needed(("matplotlib",), "--plot", "plot")
 
 
 def draw_series(table: pd.DataFrame, out: Path, *, stat: str, title: str) -> None:

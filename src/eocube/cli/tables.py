@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, MissingExtraError, OutputError
+from ..errors import InputError, OutputError
+from ..extras import check_needed
 from .charts import check_plot
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def write_series(
 
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise OutputError(f"--out {out}: write .csv or .parquet.")
-    if out.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise MissingExtraError("Parquet needs pyarrow: pip install 'eocube[series]', or write a .csv.")
+    if out.suffix.lower() == ".parquet":
+        check_needed(("pyarrow",), "Parquet", "series", "A .csv works without.")
     check_output(out, overwrite=overwrite)
     names = [name for name in stat.replace(" ", "").split(",") if name]
     shown = next((name for name in ("mean", "median", *names) if name in names and name != "count"), "")

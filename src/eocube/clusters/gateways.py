@@ -12,7 +12,8 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from ..errors import ClusterError, InputError, MissingExtraError, did_you_mean
+from ..errors import ClusterError, InputError, did_you_mean
+from ..extras import needed
 
 T = TypeVar("T")
 
@@ -86,12 +87,7 @@ def ended(what: Any) -> None:
 
 
 def _gateway(gateway: Any) -> tuple[Any, str]:
-    try:
-        import dask_gateway
-    except ImportError as error:
-        raise MissingExtraError(
-            "A dask-gateway needs dask-gateway: pip install 'eocube[gateway]'."
-        ) from error
+    dask_gateway = needed("dask_gateway", "A gateway", "gateway")
     if gateway is not True and not isinstance(gateway, str):
         return gateway, "gateway="
     address = None if gateway is True else gateway

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CatalogError, MissingExtraError
+from ..errors import CatalogError
+from ..extras import check_needed
 from ..htmls import page, pairs
 from ..periods import Period
 from .changes import Changes
@@ -57,7 +58,7 @@ class LocalIndex:
             raise CatalogError(f"{path} is a folder: the index is a file, LocalIndex('s2.parquet').")
         if self.path.suffix.lower() not in SUFFIXES:
             raise CatalogError(f"{path} does not end in .parquet, as the file of an index does.")
-        _check_extra()
+        check_needed(("pyarrow", "filelock"), "A local index", "index")
         self._opened: tuple[tuple[int, ...], Opened] | None = None
 
     def add(self, items: Any, *, wait: float = 60) -> Changes:
@@ -219,13 +220,3 @@ def _from_path(path: str | os.PathLike[str]) -> Iterable[Any]:
     from ..folders import read_items
 
     return LocalIndex(path) if is_index(path) else read_items(path)
-
-
-def _check_extra() -> None:
-    try:
-        import filelock  # noqa: F401
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            'A local index needs pyarrow and filelock: pip install "eocube[index]".'
-        ) from error

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MaskError, MissingExtraError
+from ..extras import check_needed
 from ..pixels import Pixels
 from .algebra import Mask
 from .blocks import Blocks, blocks_of
@@ -248,12 +249,7 @@ def model_path() -> Path:
     MissingExtraError
         If the package or numba are not installed; names the extra.
     """
-    missing = [name for name in ("s2cloudless", "numba") if find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            f"S2Cloudless needs {' and '.join(missing)}: install the extra by "
-            "pip install 'eocube[s2cloudless]'."
-        )
+    check_needed(("s2cloudless", "numba"), "S2Cloudless", "s2cloudless")
     spec = find_spec("s2cloudless")
     places = list(spec.submodule_search_locations or ()) if spec else []
     found = sorted(path for place in places for path in (Path(place) / "models").glob("pixel_*.txt"))

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MaskError, MissingExtraError
+from ..errors import MaskError
+from ..extras import needed
 
 _LEAF = 255
 """Rank that no value exceeds: a walk stays at a leaf."""
@@ -158,12 +159,7 @@ def _read(path: Path) -> Forest:
 @lru_cache(maxsize=1)
 def _kernel() -> Callable[..., None]:
     """Return the compiled walk; compiled once on a machine, where a cache can be written."""
-    try:
-        from numba import njit
-    except ImportError as error:
-        raise MissingExtraError(
-            "S2Cloudless needs numba: install the extra, pip install 'eocube[s2cloudless]'."
-        ) from error
+    njit = needed("numba", "S2Cloudless", "s2cloudless").njit
     with _lock:
         try:
             made = njit(nogil=True, cache=True)(_walk)

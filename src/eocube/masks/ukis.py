@@ -7,13 +7,13 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MaskError, MissingExtraError, did_you_mean
+from ..errors import MaskError, did_you_mean
+from ..extras import check_needed
 from ..pixels import Pixels
 from .algebra import Bools, Mask
 
@@ -92,10 +92,7 @@ class UkisCSMask(Mask):
         size = self.resolution
         if size is None or not (size > 0 and math.isfinite(size)):
             raise MaskError(f"resolution={size!r} is not a pixel size: give metres above 0.")
-        if find_spec("ukis_csmask") is None or find_spec("onnxruntime") is None:
-            raise MissingExtraError(
-                "UkisCSMask needs ukis-csmask and onnxruntime: pip install 'eocube[ukis]'."
-            )
+        check_needed(("ukis_csmask", "onnxruntime"), "UkisCSMask", "ukis")
 
     @property
     def bands(self) -> tuple[str, ...]:

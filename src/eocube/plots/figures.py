@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from .extras import drawn_with
+from ..extras import needed
 from .pictures import COLOURS, GAMMA, PERCENTILES, check_stretch, limits_of, rgb
 from .shrinking import dates_in, small
 
@@ -148,7 +148,7 @@ def grid_of_axes(pictures: Sequence[Any], columns: int, each: float = 3.2) -> li
     count = len(pictures)
     if isinstance(columns, bool) or not isinstance(columns, int) or columns < 1:
         raise InputError(f"columns={columns!r} is not a number of pictures: give 1 or more.")
-    pyplot = drawn_with("matplotlib.pyplot", "A figure")
+    pyplot = needed("matplotlib.pyplot", "A figure", "plot")
     columns = min(columns, count)
     rows = -(-count // columns)
     height, width = (int(size) for size in pictures[0].shape[:2])

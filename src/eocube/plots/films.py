@@ -12,8 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..errors import InputError, MissingExtraError, OutputError
+from ..extras import needed
 from ..writers.outputs import check_output, whole
-from .extras import drawn_with
 from .figures import day_of
 from .pictures import picture_of
 from .shrinking import dates_in
@@ -97,7 +97,7 @@ def timelapse(
     if not (isinstance(min_clear, int | float) and 0 <= min_clear <= 1):
         raise InputError(f"min_clear={min_clear!r}: give a share from 0 to 1.")
     place = check_output(path, overwrite=overwrite)
-    drawn_with("PIL", "A film")
+    needed("PIL", "A film", "plot")
     ffmpeg = _ffmpeg() if kind == ".mp4" else None
     if not dates_in(what):
         raise InputError("There is one picture and no dim time: a film needs several dates.")
@@ -155,7 +155,8 @@ def _frames(pictures: xr.DataArray, fill: bool) -> Iterator[NDArray[np.uint8]]:
 
 
 def _labelled(canvas: NDArray[np.uint8], label: str) -> NDArray[np.uint8]:
-    image, draw, font = (drawn_with(f"PIL.{name}", "A film") for name in ("Image", "ImageDraw", "ImageFont"))
+    parts = ("Image", "ImageDraw", "ImageFont")
+    image, draw, font = (needed(f"PIL.{name}", "A film", "plot") for name in parts)
     frame = image.fromarray(canvas)
     size = int(np.clip(min(frame.size) / 14, 13, 40))
     draw.Draw(frame).text(
@@ -166,7 +167,7 @@ def _labelled(canvas: NDArray[np.uint8], label: str) -> NDArray[np.uint8]:
 
 
 def _write_gif(path: Path, frames: list[NDArray[np.uint8]], fps: float) -> None:
-    image = drawn_with("PIL.Image", "A film")
+    image = needed("PIL.Image", "A film", "plot")
     # One palette for all frames, and no dithering: else what does not change would flicker.
     thin = max(1, int(np.sqrt(len(frames) * frames[0].size / 3 / 1e6)))
     sample = np.concatenate([frame[::thin, ::thin] for frame in frames])
@@ -184,7 +185,7 @@ def _write_gif(path: Path, frames: list[NDArray[np.uint8]], fps: float) -> None:
 
 
 def _ffmpeg() -> Any:
-    found = drawn_with("imageio_ffmpeg", "A film in .mp4")
+    found = needed("imageio_ffmpeg", "A film in .mp4", "plot")
     try:
         found.get_ffmpeg_exe()
     except RuntimeError as error:

@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..extras import needed
 from ..sentinel2 import SCL_CLASSES, SCL_COLOURS
-from .extras import drawn_with
 
 MOST = 24
 """Entries of a legend; of more classes than that only those that are there are shown."""
@@ -131,6 +131,6 @@ def _counts(present: NDArray[Any]) -> Legend | None:
 
 
 def _ramp(count: int, name: str, first: float = 0.0) -> list[str]:
-    colours = drawn_with("matplotlib.colors", "A legend")
-    maps = drawn_with("matplotlib", "A legend").colormaps
+    colours = needed("matplotlib.colors", "A legend", "plot")
+    maps = needed("matplotlib", "A legend", "plot").colormaps
     return [colours.to_hex(maps[name](place)) for place in np.linspace(first, 1.0, max(count, 1))]

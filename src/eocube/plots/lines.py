@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError, did_you_mean, shorten
-from .extras import drawn_with
+from ..extras import needed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def plot_series(
     if ax is not None and len(bands) > 1:
         raise InputError(f"ax= takes one band, and the table has {len(bands)}: {shorten(map(str, bands))}.")
     if ax is None:
-        pyplot = drawn_with("matplotlib.pyplot", "A figure")
+        pyplot = needed("matplotlib.pyplot", "A figure", "plot")
         _, axes = pyplot.subplots(
             len(bands), 1, figsize=(8, 3.2 * len(bands)), squeeze=False, sharex=True, layout="constrained"
         )
@@ -155,7 +155,7 @@ def _line(axis: Any, rows: Any, field: Any, column: str, min_clear: float, shade
 
 
 def _finish(axis: Any, band: Any, column: str, count: int) -> None:
-    dates = drawn_with("matplotlib.dates", "A figure")
+    dates = needed("matplotlib.dates", "A figure", "plot")
     name = {None: "", "ndvi": "NDVI"}.get(band, str(band))
     axis.set_ylabel(f"{name} ({column})" if name else column)
     locator = dates.AutoDateLocator(minticks=3, maxticks=9)

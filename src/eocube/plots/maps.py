@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .extras import drawn_with
+from ..extras import needed
 from .figures import NOTHING, check_count, day_of, grid_of_axes, put
 from .legends import MOST, Legend, legend_of
 from .pictures import NDVI, check_stretch, colour_map, one_band
@@ -109,7 +109,7 @@ def _indexed(array: xr.DataArray, legend: Legend | None) -> xr.DataArray:
 
 
 def _colour(drawn: Any, every: xr.DataArray, legend: Legend | None, ramp: Any, limits: Any) -> None:
-    colours = drawn_with("matplotlib.colors", "A map")
+    colours = needed("matplotlib.colors", "A map", "plot")
     if legend is not None:
         own = legend.colours or (NOTHING,)
         drawn.set_cmap(colours.ListedColormap(list(own)))
@@ -133,7 +133,7 @@ def _explain(axes: list[Any], drawn: Any, legend: Legend | None, array: xr.DataA
         long = {"ndvi": "NDVI", "count": "clear dates"}.get(name, str(array.attrs.get("long_name", name)))
         bar.set_label(long, parse_math=False)
         return
-    patches = drawn_with("matplotlib.patches", "A legend")
+    patches = needed("matplotlib.patches", "A legend", "plot")
     handles = [
         patches.Patch(facecolor=colour, edgecolor="#888888", linewidth=0.5, label=label.replace("$", r"\$"))
         for colour, label in zip(legend.colours, legend.labels, strict=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,7 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..cubes import load
-from ..errors import BandError, GridError, InputError, MissingExtraError, shorten
+from ..errors import BandError, GridError, InputError, shorten
+from ..extras import check_needed
 from ..flags import masks_of
 from ..masks.parts import NO_DATA
 from ..plans import Plan
@@ -88,8 +88,7 @@ def plot_masks(
     >>> figure.axes[0].get_title()
     '2021-06-24   41 % clear'
     """
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError("plot_masks needs matplotlib: pip install 'eocube[plot]'.")
+    check_needed(("matplotlib",), "plot_masks", "plot")
     if style not in ("outline", "fill"):
         raise InputError(f"style={style!r} is not known: 'outline' or 'fill'.")
     picture = _picture(what)

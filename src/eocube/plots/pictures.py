@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .extras import drawn_with
+from ..extras import needed
 from .shrinking import check_one_band, has_colour, small
 
 COLOURS = ("red", "green", "blue")
@@ -136,7 +136,7 @@ def colour_map(cmap: str) -> Any:
     InputError
         If there is none of that name.
     """
-    known = drawn_with("matplotlib", "A colour map").colormaps
+    known = needed("matplotlib", "A colour map", "plot").colormaps
     if cmap not in known:
         raise InputError(f"cmap={cmap!r} is not a colour map of matplotlib: 'YlGn', 'viridis', 'RdYlGn' are.")
     return known[cmap]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EocubeError, ItemsError
+from ..extras import needed
 from ..granules import granule_of
 from ..items import layout_of
 from ..loaders.base import Source, loader_named, read_error
@@ -21,7 +22,6 @@ from ..loaders.ranges import RemoteFile, Unreadable
 from ..retries import Clock
 from ..signing import Unsigned
 from ..trust import check_href, origin_of
-from .extras import drawn_with
 from .pictures import COLOURS, stretched
 
 _KEYS = ("thumbnail", "rendered_preview", "overview", "preview")
@@ -110,7 +110,7 @@ def _bytes(source: Source) -> bytes:
 
 
 def _decoded(data: bytes, size: int) -> NDArray[np.uint8]:
-    image = drawn_with("PIL.Image", "A thumbnail")
+    image = needed("PIL.Image", "A thumbnail", "plot")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", image.DecompressionBombWarning)
         try:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ..errors import GridError, InputError
+from ..extras import needed
 from ..plans import Plan
-from .extras import drawn_with
 from .figures import day_of
 from .pictures import picture_of
 from .shrinking import dates_in
@@ -92,8 +92,8 @@ def explore(
     >>> plan = eocube.plan(items, world.grid, bands=["red", "green", "blue"])
     >>> eocube.explore(plan).save("map.html")                              # doctest: +SKIP
     """
-    folium = drawn_with("folium", "A map to explore")
-    drawn_with("PIL", "A map to explore")
+    folium = needed("folium", "A map to explore", "plot")
+    needed("PIL", "A map to explore", "plot")
     named = what if isinstance(what, Mapping) else {"": what}
     count = sum(max(1, dates_in(array)) for array in named.values())
     if not 0 < count <= MOST:
@@ -180,7 +180,7 @@ def _warped(date: xr.DataArray, grid: GeoBox, place: GeoBox) -> NDArray[np.uint8
 
 
 def _data_url(picture: NDArray[np.uint8]) -> str:
-    image = drawn_with("PIL.Image", "A map to explore")
+    image = needed("PIL.Image", "A map to explore", "plot")
     out = io.BytesIO()
     image.fromarray(picture).save(out, "WEBP", quality=88, alpha_quality=100)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
@@ -188,7 +188,7 @@ def _data_url(picture: NDArray[np.uint8]) -> str:
 
 def _offline(page: Any) -> None:
     """Write Leaflet into the page, in place of links to it."""
-    element = drawn_with("branca.element", "A map to explore").Element
+    element = needed("branca.element", "A map to explore", "plot").Element
     page.default_js, page.default_css = [], []
     header = page.get_root().header
     header.add_child(element(f"<style>{_css()}</style>"), name="leaflet_css")
@@ -202,9 +202,9 @@ def _viewer(config: dict[str, Any]) -> Any:
     said = json.dumps(config)
     for mark in "<>&\u2028\u2029":
         said = said.replace(mark, f"\\u{ord(mark):04x}")
-    macro = drawn_with("branca.element", "A map to explore").MacroElement()
+    macro = needed("branca.element", "A map to explore", "plot").MacroElement()
     macro._name = "eocube"
-    macro._template = drawn_with("jinja2", "A map to explore").Template(
+    macro._template = needed("jinja2", "A map to explore", "plot").Template(
         "{% macro script(this, kwargs) %}"
         "eocubeExplore({{ this._parent.get_name() }}, {{ this.said }});"
         "{% endmacro %}"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..codes import Coding
-from ..errors import MissingExtraError
+from ..extras import check_needed
 from .base import Block, settle
 from .observing import Observations, spectral_of
 from .picking import Pick
@@ -66,8 +65,7 @@ class GeoMedian:
     mads: bool = False
 
     def __post_init__(self) -> None:
-        if find_spec("numba") is None:
-            raise MissingExtraError("GeoMedian needs numba: pip install 'eocube[numba]'.")
+        check_needed(("numba",), "GeoMedian", "numba")
 
     def __call__(self, block: Block) -> Block:
         """Reduce (time, band, y, x) to (band, y, x), or (band + 3, y, x)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from ..errors import MissingExtraError
+from ..extras import check_needed
 from ..lazy import check_memory
 from ..ledgers import lost, tokens_of
 from .conventions import as_dataset, pixels_of
@@ -62,8 +61,7 @@ def write_netcdf(
     >>> written = eocube.write_netcdf(cube, tempfile.mkdtemp() + "/cube.nc")
     """
     target = check_target(path, overwrite=overwrite)
-    if importlib.util.find_spec("h5netcdf") is None:
-        raise MissingExtraError("NetCDF needs h5netcdf: pip install 'eocube[netcdf]', or write a .zarr.")
+    check_needed(("h5netcdf",), "NetCDF", "netcdf", "A .zarr works without.")
     dataset = as_dataset(data, "write_netcdf")
     check_memory(dataset)
     with delivered(target) as final:
