@@ -247,7 +247,7 @@ class TestPlan:
         made = eo.plan(items, world.grid, bands=BANDS, mask=eo.SCLMask().dilate(metres=60), chunk=128)
         text = repr(made)
         for word in ("scenes    12 from 25 Items", "dates     12, 2021-06-12 to 2022-05-10", "chunks    6 of 128 x 128",
-                     "files     ", "GB to read", "MB per task", "rim 60 m (3 px)", "276 x 192 px of 10 m"):  # fmt: skip
+                     "files     ", "MB to read", "MB per task", "rim 60 m (3 px)", "276 x 192 px of 10 m"):  # fmt: skip
             assert word in text, text
         html = made._repr_html_()
         assert "<table>" in html

@@ -16,7 +16,7 @@ FLOORS = {
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "calendars", "formulas",
         "spyndices", "smoothers", "phenology",
         "distances", "provenance", "layers"},
-    2: {"items", "granules", "scenes", "companions", "matches", "angles", "checks", "costs", "estimates", "workers", "descriptions", "plans", "folders", "apis", "gaps", "founds",
+    2: {"items", "granules", "scenes", "companions", "matches", "angles", "checks", "costs", "estimates", "workers", "descriptions", "chunks", "outlines", "plans", "folders", "apis", "gaps", "founds",
         "queries", "choices", "indexes"},
     3: {"reading", "ready", "planes", "zonals", "audits", "climbs"},
     4: {"lazy", "ledgers", "watches", "cubes", "flags", "comparisons", "composites", "series", "writers", "ladders",

@@ -10,6 +10,7 @@ from .errors import shorten
 from .htmls import Html, folded, page, pairs, table
 from .masks.nesting import sun_wanted
 from .masks.shadows import followed
+from .runs import size as bytes_of
 
 if TYPE_CHECKING:
     from .granules import Granule
@@ -38,8 +39,8 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
         ("bands", f"{', '.join(plan.bands)} ({plan.dtype}, {units})"),
         ("mask", "none"),
         ("chunks", blocks),
-        ("files", f"{cost.files}, about {_size(cost.read_bytes)} to read"),
-        ("memory", f"{memory} (limit {_size(plan.memory)})"),
+        ("files", f"{cost.files}, about {bytes_of(cost.read_bytes)} to read"),
+        ("memory", f"{memory} (limit {bytes_of(plan.memory)})"),
         ("loader", f"{_loader(plan)}, resampling {plan.resampling}"),
     ]
     if need is not None:
@@ -107,7 +108,3 @@ def _loader(plan: Plan) -> str:
         return repr(plan.loader)
     granules = [granule for own in plan.used for granule in own]
     return str(describe([source for granule in granules for source in granule.every_source.values()]))
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 0.95e8 else f"{count / 1e9:.3f} GB"

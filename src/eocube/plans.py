@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,32 +15,30 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
-from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from .angles import lit
-from .areas import LONLAT, lonlat
+from .areas import lonlat
 from .checks import Verify, check_verify, verified, warn_of_guesses
+from .chunks import chunk_of, pieces, sized
 from .codes import Coding
 from .companions import check_levels, check_ready, joined
-from .costs import Cost, as_bytes, cost_of, fitting_chunk, task_bytes
+from .costs import Cost, as_bytes, cost_of
 from .descriptions import as_html, as_text
 from .errors import (
     BandError,
-    GridError,
     InputError,
     ItemsError,
     MaskError,
     MissingAssetError,
-    NoItemsError,
-    TooLargeError,
     did_you_mean,
 )
-from .grids import check_grid, crs_of, is_utm, lattice_around, nests
+from .grids import check_grid, lattice_around, nests
 from .items import as_dicts
 from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
 from .masks.algebra import Need, as_mask, need, reach_for
 from .masks.nesting import sun_wanted
+from .outlines import mask_crs, mask_resolution, over
 from .reports import NOTHING_DROPPED, DroppedTable
 from .scenes import Scene, SceneTable, scenes_of
 from .sentinel2 import BANDS, CLOUD_REACH, COMPUTED, band_names
@@ -53,9 +49,6 @@ if TYPE_CHECKING:
     from .granules import Granule
 
 DType = Literal["float32", "uint16"]
-
-_MARGIN = 0.02
-"""Degrees (2 km) by which a footprint is widened before it is believed: they are simplified."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +125,7 @@ class Plan:
         """
         rows, columns = self.grid.shape
         top, left = self._origin if chunk % 256 == 0 else (0, 0)
-        return _pieces(int(rows), chunk, top % chunk), _pieces(int(columns), chunk, left % chunk)
+        return pieces(int(rows), chunk, top % chunk), pieces(int(columns), chunk, left % chunk)
 
     @cached_property
     def _origin(self) -> tuple[int, int]:
@@ -211,7 +204,7 @@ class Plan:
         if self.mask is None:
             return None
         wants = need(self.mask)
-        pixel = _mask_resolution(wants.resolution, self.grid)
+        pixel = mask_resolution(wants.resolution, self.grid)
         reach = reach_for(self.mask, pixel, self._lowest_sun)
         return wants._replace(
             resolution=pixel, reach=reach + CLOUD_REACH if COMPUTED & set(self.bands) else reach
@@ -387,23 +380,23 @@ def plan(
     reader = loader_named(loader)
     check_levels(wanted, items)
     table = _scene_table(items, names, wanted, grid, on_missing == "skip")
-    scenes, outlines = _over(table, grid)
+    scenes, outlines = over(table, grid)
     scenes = lit(scenes, items, sun_wanted(wanted))
     found = joined(scenes, outlines, wanted, grid)
-    size = _chunk(chunk, grid)
+    size = chunk_of(chunk, grid)
     made = Plan(
         found.scenes, grid, names, found.mask, size or 1024, size or 1024, dtype, resampling, reader, limit,
-        _mask_crs(grid, table), outlines, table.dropped, table.skipped, on_error, found.unmasked,
+        mask_crs(grid, table), outlines, table.dropped, table.skipped, on_error, found.unmasked,
     )  # fmt: skip
     if made.need is not None:
         corner = lattice_around(grid[:1, :1], made.need.resolution, 0, made.mask_crs)
         check_ready(made.mask, corner, made.scenes)
-    sized = _sized(made, fixed=size is not None)
-    sized.coding  # noqa: B018  (scales that do not fit together are refused here)
-    right = verified(sized.scenes, items, verify_offset, reader)
+    fitted = sized(made, fixed=size is not None)
+    fitted.coding  # noqa: B018  (scales that do not fit together are refused here)
+    right = verified(fitted.scenes, items, verify_offset, reader)
     warn_of_guesses(right)
-    warn_of_memory(sized)
-    return sized if right is sized.scenes else replace(sized, scenes=right)
+    warn_of_memory(fitted)
+    return fitted if right is fitted.scenes else replace(fitted, scenes=right)
 
 
 def _check_computed(bands: tuple[str, ...], mask: Any) -> None:
@@ -428,123 +421,6 @@ def _scene_table(
             raise
         scenes_of(items, bands, longitude=longitude)  # raises if a value band is what is missing
         raise MaskError(f"Mask {mask!r} needs {', '.join(need(mask).bands)}, but: {error}") from error
-
-
-def _over(table: SceneTable, grid: GeoBox) -> tuple[tuple[Scene, ...], tuple[tuple[BaseGeometry, ...], ...]]:
-    """Return the scenes that touch the grid, and where each granule may have data."""
-    box = shapely.box(*grid.extent.boundingbox.bbox)
-    every = _outlines([granule for scene in table.scenes for granule in scene.granules], grid)
-    touches = shapely.intersects(every, box)
-    scenes, outlines, first = [], [], 0
-    for scene in table.scenes:
-        here = slice(first, first + len(scene.granules))
-        first = here.stop
-        if touches[here].any():
-            # The Scene stays whole: its sun and time do not depend on which part is looked at, and a
-            # mask may look at a granule that lies only around the grid.
-            scenes.append(scene)
-            outlines.append(tuple(every[here]))
-    if not scenes:
-        raise NoItemsError(_outside(table, grid))
-    return tuple(scenes), tuple(outlines)
-
-
-def _outlines(granules: list[Granule], grid: GeoBox) -> NDArray[Any]:
-    """Where granules may have data: widened footprints within their files, in the grid's CRS."""
-    # Many granules of a tile say the same. Grids by identity: equal ones are one object, and to
-    # compare two means to compare their CRSs.
-    every = [(wkb, id(granule.grid)) for granule, wkb in zip(
-        granules, shapely.to_wkb([granule.footprint for granule in granules]), strict=True)]  # fmt: skip
-    first = {key: index for index, key in reversed(list(enumerate(every)))}
-    own = _outlines_of([granules[index] for index in first.values()], grid)
-    places = {key: place for place, key in enumerate(first)}
-    return own[[places[key] for key in every]]
-
-
-def _outlines_of(granules: list[Granule], grid: GeoBox) -> NDArray[Any]:
-    crs = crs_of(grid)
-    grids = [granule.grid for granule in granules]
-    files = {id(own): own for own in grids if own is not None}
-    extents = {key: own.extent.to_crs(crs, resolution=20_000).geom for key, own in files.items()}
-    footprints = np.array([granule.footprint for granule in granules], dtype=object)
-    west, _, east, _ = shapely.bounds(footprints).T
-    wide = shapely.segmentize(shapely.buffer(footprints, _MARGIN, quad_segs=2), 0.25)
-    to_grid = Transformer.from_crs(LONLAT, crs.proj, always_xy=True)
-    moved = shapely.transform(wide, lambda xy: np.column_stack(to_grid.transform(xy[:, 0], xy[:, 1])))
-    outlines = np.asarray(shapely.make_valid(moved))
-    for index, own in enumerate(grids):
-        stated = extents.get(id(own))
-        if stated is not None:
-            # A footprint that wraps the wrong way round the world says nothing.
-            wrapped = east[index] - west[index] > 90
-            outlines[index] = stated if wrapped else shapely.intersection(outlines[index], stated)
-    return outlines
-
-
-def _outside(table: SceneTable, grid: GeoBox) -> str:
-    if not table.scenes:
-        return f"No Item is left: all {len(table.skipped)} lack an asset ({', '.join(table.skipped[:3])})."
-    footprints = [g.footprint for scene in table.scenes for g in scene.granules]
-    there = tuple(round(b, 3) for b in shapely.union_all(footprints).bounds)
-    here = tuple(round(b, 3) for b in lonlat(grid.extent).bounds)
-    return (
-        f"The grid lies outside all {len(footprints)} Items: it covers (west, south, east, north) "
-        f"{here}, they cover {there}. Search with the area of the grid."
-    )
-
-
-def _mask_crs(grid: GeoBox, table: SceneTable) -> CRS:
-    if is_utm(grid.crs):
-        return crs_of(grid)
-    grids = [g.grid for scene in table.scenes for g in scene.granules]
-    counts = Counter(str(own.crs) for own in grids if own is not None)
-    if counts:
-        return CRS(min(counts, key=lambda name: (-counts[name], name)))
-    return CRS.utm(Geometry(grid.extent.geom.centroid, grid.crs))
-
-
-def _mask_resolution(native: float, grid: GeoBox) -> float:
-    """Return the pixel on which a mask works: its own, or coarser if the output is."""
-    pixel = max(float(grid.affine.a), float(-grid.affine.e))
-    if is_utm(grid.crs):
-        return max(native, pixel)
-    # By the CRS alone, not by the place: parts of a grid must come to the same pixel.
-    metres = pixel * 111_320 if crs_of(grid).geographic else pixel
-    return native * 2.0 ** max(0, math.floor(math.log2(metres / native)))
-
-
-def _chunk(chunk: int | None, grid: GeoBox) -> int | None:
-    if chunk is None:
-        return None
-    if isinstance(chunk, bool) or not isinstance(chunk, Integral) or chunk < 1:
-        raise GridError(f"chunk={chunk!r} is not a number of pixels: give a whole number above 0.")
-    return min(int(chunk), max(int(size) for size in grid.shape))
-
-
-def _sized(made: Plan, *, fixed: bool) -> Plan:
-    """Choose the chunk, or refuse the one that was asked for."""
-    chunk = made.chunk if fixed else 64
-    takes = task_bytes(made, chunk)
-    if takes > made.memory:
-        best = fitting_chunk(made, made.memory)
-        rows, columns = (min(chunk, int(size)) for size in made.grid.shape)
-        advice = f"chunk={best} fits" if best else "not even 64 px fit: ask for fewer scenes or bands"
-        raise TooLargeError(
-            f"A task would take about {takes / 1e6:,.1f} MB ({len(made.scenes)} scenes x "
-            f"{len(made.bands)} bands x {rows} x {columns} px, {made.dtype}), more than "
-            f"memory={made.memory / 1e6:,.1f} MB: {advice}."
-        )
-    if not fixed:  # nobody has seen it yet
-        reduced = fitting_chunk(made, made.memory, reduced=True)
-        object.__setattr__(made, "chunk_reduced", reduced)
-        object.__setattr__(made, "chunk", fitting_chunk(made, made.memory, most=reduced or 64))
-    return made
-
-
-def _pieces(size: int, chunk: int, first: int) -> tuple[int, ...]:
-    """Cut a length at multiples of the chunk, counted from ``first``."""
-    edges = [0, *range(first or chunk, size, chunk), size]
-    return tuple(high - low for low, high in pairwise(edges))
 
 
 def _check_choice(name: str, found: object, known: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..plans import Plan
+    from ..runs import Report
 
 KINDS = (".tif", ".tiff", ".zarr", ".nc", "")
 
@@ -55,9 +56,10 @@ class Product:
         InputError
             If the words do not go together.
         """
+        from ..bars import progress
         from ..composites import composite
         from ..cubes import load
-        from .shows import progress, show_plan, show_result
+        from .shows import show_plan, show_result
 
         kind = self._kind()
         how = reducers_of(self.reducers)
@@ -70,12 +72,11 @@ class Product:
         best = composite(load(made), _counted(how), by=self.by)
         best = _indexed(best) if self.index else best
         show_plan(made)
-        rows, columns = made.cut(made.chunk_reduced)
-        with progress(len(rows) * len(columns)):
+        with progress(made) as watched:
             places = self._write(best, kind)
         if self.item:
             places |= self._describe(best, places, items)
-        show_result(_summary(made, places, time.perf_counter() - started))
+        show_result(_summary(made, places, watched.report, time.perf_counter() - started))
 
     def _kind(self) -> str:
         kind = self.out.suffix.lower()
@@ -196,8 +197,9 @@ def _indexed(best: xr.DataArray) -> xr.DataArray:
     return made.assign_attrs(kept | {"long_name": "NDVI", "units": "1"})
 
 
-def _summary(made: Plan, places: dict[str, Path], seconds: float) -> dict[str, str]:
+def _summary(made: Plan, places: dict[str, Path], report: Report, seconds: float) -> dict[str, str]:
     from ..errors import shorten
+    from ..runs import size
     from .shows import size_of
 
     rows, columns = made.grid.shape
@@ -213,6 +215,7 @@ def _summary(made: Plan, places: dict[str, Path], seconds: float) -> dict[str, s
         **({"beside": shorten(names, 6)} if names else {}),
         "dates": f"{days} ({len(made.scenes)} scenes)",
         **_clear(made, places),
+        "read": size(report.bytes) + (f" in {report.requests:,} requests" if report.requests else ""),
         "seconds": f"{seconds:.1f}",
     }
 

@@ -1,21 +1,11 @@
-"""What the command line shows: tables, a progress bar, the summary of a run."""
+"""What the command line shows: tables and the summary of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -79,28 +69,6 @@ def show_plan(plan: Plan) -> None:
     for word, meaning in lines_of(plan):
         table.add_row(word, meaning)
     console.print(table)
-
-
-@contextmanager
-def progress(total: int) -> Iterator[None]:
-    """Show a bar that advances with every block that is computed."""
-    from dask.callbacks import Callback
-
-    columns = (
-        TextColumn("[bold]blocks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=not console.is_terminal) as bar:
-        task = bar.add_task("blocks", total=total)
-
-        def done(key: Any, *_: Any) -> None:
-            # One block is one task; what else runs only hands its result on.
-            if str(key).lstrip("('").startswith(("blocks", "eocube-write")):
-                bar.advance(task)
-
-        with Callback(posttask=done):
-            yield
-        bar.update(task, completed=total)
 
 
 def show_result(lines: dict[str, str]) -> None:

@@ -29,6 +29,7 @@ def write_series(
     MissingExtraError
         If Parquet is asked for and pyarrow is not installed.
     """
+    from ..bars import progress
     from ..fields import fields_of
     from ..indices import ndvi
     from ..series import timeseries
@@ -52,10 +53,11 @@ def write_series(
     started = time.perf_counter()
     made = request.plan(request.query.items(), "red,nir" if index == "ndvi" else None)
     show_plan(made)
-    table: Any = timeseries(
-        made, areas, of=ndvi if index == "ndvi" else None, weights=weights, ids=ids, crs=fields_crs,
-        stat=names,
-    )  # fmt: skip
+    with progress(made):
+        table: Any = timeseries(
+            made, areas, of=ndvi if index == "ndvi" else None, weights=weights, ids=ids, crs=fields_crs,
+            stat=names,
+        )  # fmt: skip
     with whole(out) as final:
         if out.suffix.lower() == ".csv":
             table.to_csv(final, index=False)
