@@ -14,6 +14,7 @@ import eocube
 
 PUBLIC = [
     "CDSE", "EARTH_SEARCH", "EARTH_SEARCH_C1", "EARTH_SEARCH_L1C", "EARTH_SEARCH_V0", "PLANETARY_COMPUTER",
+    "Archive", "Recipe", "Used", "read_recipe",
     "BandError", "BestPixel", "Catalog", "CloudProbability", "Climatology", "Count", "EocubeError", "First", "GeoMedian", "InputError",
     "Latest", "LocalIndex", "Max", "MaxIndex", "MaxNDVI", "Mean", "Median", "Medoid", "Min", "NoItemsError",
     "Percentile", "Pixels", "Plan", "ProjectedShadow", "ReadError", "S2Cloudless", "Rolling", "Rung", "SCLMask", "UkisCSMask", "WeightedMean", "area",

@@ -17,6 +17,10 @@ _WHERE = {
     "EARTH_SEARCH_L1C": "catalogs",
     "EARTH_SEARCH_V0": "catalogs",
     "PLANETARY_COMPUTER": "catalogs",
+    "Archive": "archives",
+    "Recipe": "archives",
+    "Used": "reducers",
+    "read_recipe": "archives",
     "BandError": "errors",
     "BestPixel": "reducers",
     "Catalog": "catalogs",
@@ -102,6 +106,9 @@ _WHERE = {
 }
 
 __all__ = [
+    "Archive",
+    "Recipe",
+    "Used",
     "CDSE",
     "EARTH_SEARCH",
     "EARTH_SEARCH_C1",
@@ -187,6 +194,7 @@ __all__ = [
     "timelapse",
     "timeseries",
     "vote",
+    "read_recipe",
     "write_cog",
     "write_collection",
     "write_item",
@@ -196,6 +204,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import errors, sample
+    from .archives import Archive, Recipe, read_recipe
     from .areas import area
     from .audits import audit
     from .bars import progress
@@ -242,6 +251,7 @@ if TYPE_CHECKING:
         Medoid,
         Min,
         Percentile,
+        Used,
         WeightedMean,
     )
     from .seasons import season_metrics

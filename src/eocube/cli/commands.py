@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .. import __version__
+from .archive import archive
 from .requests import REDUCER as REDUCER_HELP
 from .requests import (
     VERIFY,
@@ -179,6 +180,9 @@ def sample(folder: Path, **options: Any) -> None:
     seconds = time.perf_counter() - started
     console.print(f"{len(world.item_ids)} Items in {world.items_path}, {seconds:.1f} s")
     console.print(f"Try: eocube mosaic --catalog {world.items_path} --out mosaic.tif")
+
+
+main.add_command(archive)
 
 
 def _make(request: Request, **options: Any) -> None:

@@ -63,12 +63,12 @@ class Join:
 
 
 def _in(dtype: np.dtype[Any], found: Block, names: tuple[str, ...]) -> Block:
-    """Return layers in another dtype: no data of integers becomes NaN, but a count of 0 stays."""
+    """Return layers in another dtype: no data of integers becomes NaN; a count of 0 stays, and bits."""
     if dtype.kind != "f" or found.dtype.kind == "f":
         return found.astype(dtype, copy=False)
     out = found.astype(dtype)
     for layer, name in zip(out, names, strict=True):
-        if name != "count":
+        if name != "count" and not name.startswith("used"):
             layer[layer == 0] = np.nan
     return out
 

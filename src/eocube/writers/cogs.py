@@ -185,7 +185,7 @@ def _write(
         for plain, final, bands in zip(plains, finals, files.values(), strict=True):
             means = averaged(layers, [name for _, name in bands])
             how = ("average" if means else "nearest") if overviews == "auto" else overviews
-            _to_cog(plain, final, how)
+            to_cog(plain, final, how)
     return places
 
 
@@ -256,7 +256,8 @@ def _created(layers: xr.DataArray, path: Path, bands: Named, tags: Mapping[str, 
     return file
 
 
-def _to_cog(plain: Path, final: Path, overviews: str) -> None:
+def to_cog(plain: Path, final: Path, overviews: str) -> None:
+    """Turn a tiled GeoTIFF into a cloud-optimised one, and remove it."""
     import rasterio
     import rasterio.shutil
 
