@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArchiveError, InputError, NoItemsError
+from ..writers.remotes import as_remote
 from .bars import cells_bar
 from .ledgers import LEASE, Ledger, Outcome, ledger_url
 from .places import Place, place_of
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEDGER = "ledger.sqlite"
+
+_PLANNED = {
+    "state": "planned", "good": None, "scenes": 0, "attempts": 0, "seconds": 0.0, "read_bytes": 0,
+    "requests": 0, "relaxed": False, "started": "", "ended": "", "why": "",
+}  # fmt: skip
+"""What the ledger will say of a cell when it is begun."""
 
 
 class Archive:
@@ -78,12 +85,18 @@ class Archive:
         memory: int | str = "1GB",
         lease: float = LEASE,
     ) -> None:
-        self.place: Place = place_of(out)
         wanted = read_recipe(recipe) if isinstance(recipe, str | os.PathLike) else recipe
+        own = ledger is None and as_remote(out) is None
+        if wanted is None and own and not (Path(out) / LEDGER).is_file():  # before the folder is made
+            raise ArchiveError(f"There is no archive in {out}: begin one with a recipe.")
+        self.place: Place = place_of(out)
         self.ledger = self._ledger(ledger, wanted, lease)
-        kept = self.ledger.recipe()
+        kept = self.ledger.recipe() if self._there else None
         if wanted is None and kept is None:
             raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
+        if kept is None:
+            assert wanted is not None
+            self.ledger.name = wanted.name
         if wanted is not None and kept is not None and wanted.hash != kept.hash:
             raise ArchiveError(
                 f"{self.place} holds an archive of another recipe: {'; '.join(wanted.differences(kept))}. "
@@ -102,10 +115,15 @@ class Archive:
         if given is None:
             if self.place.local is None:
                 raise InputError(f"{self.place} is on S3: say where the ledger is, ledger='mine.sqlite'.")
-            given = self.place.local / LEDGER
-            if recipe is None and not given.is_file():
-                raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
+            # A folder has one archive: whatever is in its ledger is meant. A database may have many.
+            return Ledger(ledger_url(self.place.local / LEDGER), "", lease=lease)
         return Ledger(ledger_url(given), "" if recipe is None else recipe.name, lease=lease)
+
+    @property
+    def _there(self) -> bool:
+        """Whether there is a ledger; to ask SQLite would make an empty one."""
+        own = None if self.place.local is None else ledger_url(self.place.local / LEDGER)
+        return self.ledger.url != own or ((self.place.local or Path()) / LEDGER).is_file()
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -134,7 +152,7 @@ class Archive:
         """
         import pandas as pd
 
-        states = {row["cell"]: row["state"] for row in self.ledger.rows()}
+        states = {row["cell"]: row["state"] for row in self._rows()}
         rows = [
             {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)} for cell in self.cells
         ]
@@ -260,8 +278,46 @@ class Archive:
             "cell", "state", "good", "scenes", "attempts", "seconds", "read_bytes", "requests", "relaxed",
             "started", "ended", "why",
         )  # fmt: skip
-        rows = self.ledger.rows() or [{"cell": cell, "state": "planned"} for cell in self.cells]
-        return pd.DataFrame(rows, columns=list(names))
+        return pd.DataFrame(self._rows(), columns=list(names))
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write a report: one page of HTML that needs no network.
+
+        It has a map of the cells by state and good share, the failures by cause, the slowest cells and those
+        with the smallest good share, bytes and times, and the recipe.
+
+        Parameters
+        ----------
+        path : path
+            ``.html``; what is there is replaced.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        from ..writers.outputs import check_output, whole
+        from .reports import report
+
+        file = check_output(path, overwrite=True)
+        text = report(self.recipe, self.place, self._rows())
+        with whole(file) as final:
+            final.write_text(text, encoding="utf-8")
+        return file
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """Return the ledger's rows; before the first run, what they will be."""
+        rows = self.ledger.rows() if self._there else []
+        return rows or [{"cell": cell, **_PLANNED} for cell in self.cells]
+
+    def _repr_html_(self) -> str:
+        from .reports import summary
+
+        return summary(self.recipe, self.place, self._rows())
 
     def close(self) -> None:
         """Close the ledger."""
