@@ -112,6 +112,7 @@ class TestAllTiles:
             y = np.array([top, top - 1e5, top, top - 1e5])
             within += bool((np.abs(zone_lonlat(x, y)[0]) < 3).all())
         assert 60 * within < 56_984 < len(EVERY)
+        assert len(EVERY) == 62_747  # docs/searching.md
 
     def test_no_ground_without(self):
         """Over a lattice of points: the tile of each is among all tiles."""
