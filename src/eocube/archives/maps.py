@@ -23,7 +23,10 @@ SQUARE = 100_000.0
 """Side of an MGRS square in metres: what a tile has beyond it also belongs to its neighbours."""
 
 LEAST_SHOWN = 0.02
-"""Share of a square in its own UTM zone below which it is drawn whole (as in Norway, whose zones are others)."""
+"""Share of a square in its own UTM zone below which it is drawn whole."""
+
+STRIPS = {"31V": (0, 3), "32V": (3, 12), "31X": (0, 9), "33X": (9, 21), "35X": (21, 33), "37X": (33, 42)}
+"""Degrees of the zones of Norway and Svalbard, which are no strips of 6 degrees (NGA.STND.0037)."""
 
 SIDE = 1000.0
 """Units along the longer side of the drawing."""
@@ -102,13 +105,14 @@ def outlines(cells: Sequence[str]) -> list[NDArray[np.float64]]:
     start -= 360 if start > 180 else 0
     turns = (middles - start) % 360 + start - middles
     return [
-        _cut(ring, middle) + (turn, 0) for ring, middle, turn in zip(corners, middles, turns, strict=True)
+        np.add(_cut(ring, *STRIPS.get(cell[:3], (middle - 3, middle + 3))), (turn, 0))
+        for cell, ring, middle, turn in zip(cells, corners, middles, turns, strict=True)
     ]
 
 
-def _cut(ring: NDArray[np.float64], middle: float) -> NDArray[np.float64]:
+def _cut(ring: NDArray[np.float64], west: float, east: float) -> NDArray[np.float64]:
     whole = shapely.Polygon(ring)
-    part = shapely.clip_by_rect(whole, middle - 3, -180, middle + 3, 180)
+    part = shapely.clip_by_rect(whole, west, -200, east, 200)
     if part.geom_type != "Polygon" or part.area < LEAST_SHOWN * whole.area:
         return ring
     return shapely.get_coordinates(part)[:-1]
@@ -152,7 +156,7 @@ def drawing(rows: Sequence[Mapping[str, Any]], *, titles: bool = True, size: str
     box = f"0 0 {wide * per:g} {high * per:g}"
     return Html(
         f'<svg viewBox="{box}" role="img" aria-label="Map of {len(rows)} cells" '
-        f'style="{size or "width:100%;max-height:75vh"};max-width:100%;display:block" font-family="sans-serif">'
+        f'style="{size or "width:100%;max-height:75vh"};display:block" font-family="sans-serif">'
         f'<g stroke="#888" stroke-opacity=".35" stroke-width="1">{_net(west, north, wide, high, per)}</g>'
         f'<g class="cells" stroke="#fff" stroke-width="{line}" stroke-linejoin="round">{body}</g></svg>'
     )

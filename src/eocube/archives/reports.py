@@ -59,7 +59,7 @@ def summary(recipe: Recipe, place: object, rows: Sequence[Row]) -> str:
     if goods:
         lines.append(("good", f"{percent(sum(goods) / len(goods))}, {percent(min(goods))} in the worst cell"))
     lines.append(("recipe", f"{recipe.hash[:12]}: {recipe.reducer}, {recipe.mask}"))
-    small = drawing(rows, titles=len(rows) <= 500, size="height:300px;max-width:500px")
+    small = drawing(rows, titles=len(rows) <= 500, size="height:300px;max-width:100%")
     return page(f"eocube.Archive {recipe.name}", pairs(lines), small, _key(rows))
 
 
