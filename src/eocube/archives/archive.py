@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArchiveError, InputError, NoItemsError
-from ..writers.remotes import as_remote
 from .bars import cells_bar
 from .ledgers import LEASE, Ledger, Outcome, ledger_url
 from .places import Place, place_of
@@ -28,6 +27,12 @@ _PLANNED = {
     "requests": 0, "relaxed": False, "started": "", "ended": "", "why": "",
 }  # fmt: skip
 """What the ledger will say of a cell when it is begun."""
+
+_NOTHING = {
+    "items": 0, "scenes": 0, "first": "", "last": "", "files": 0, "gigabytes": 0.0, "requests": 0,
+    "hours": 0.0,
+}  # fmt: skip
+"""What a cell without scenes costs."""
 
 
 class Archive:
@@ -85,18 +90,12 @@ class Archive:
         memory: int | str = "1GB",
         lease: float = LEASE,
     ) -> None:
-        wanted = read_recipe(recipe) if isinstance(recipe, str | os.PathLike) else recipe
-        own = ledger is None and as_remote(out) is None
-        if wanted is None and own and not (Path(out) / LEDGER).is_file():  # before the folder is made
-            raise ArchiveError(f"There is no archive in {out}: begin one with a recipe.")
         self.place: Place = place_of(out)
+        wanted = read_recipe(recipe) if isinstance(recipe, str | os.PathLike) else recipe
         self.ledger = self._ledger(ledger, wanted, lease)
-        kept = self.ledger.recipe() if self._there else None
+        kept = self.ledger.recipe()
         if wanted is None and kept is None:
             raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
-        if kept is None:
-            assert wanted is not None
-            self.ledger.name = wanted.name
         if wanted is not None and kept is not None and wanted.hash != kept.hash:
             raise ArchiveError(
                 f"{self.place} holds an archive of another recipe: {'; '.join(wanted.differences(kept))}. "
@@ -115,15 +114,10 @@ class Archive:
         if given is None:
             if self.place.local is None:
                 raise InputError(f"{self.place} is on S3: say where the ledger is, ledger='mine.sqlite'.")
-            # A folder has one archive: whatever is in its ledger is meant. A database may have many.
-            return Ledger(ledger_url(self.place.local / LEDGER), "", lease=lease)
+            given = self.place.local / LEDGER
+            if recipe is None and not given.is_file():
+                raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
         return Ledger(ledger_url(given), "" if recipe is None else recipe.name, lease=lease)
-
-    @property
-    def _there(self) -> bool:
-        """Whether there is a ledger; to ask SQLite would make an empty one."""
-        own = None if self.place.local is None else ledger_url(self.place.local / LEDGER)
-        return self.ledger.url != own or ((self.place.local or Path()) / LEDGER).is_file()
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -140,23 +134,29 @@ class Archive:
             raise InputError(f"{self.place} is on S3: search items.parquet there, or a copy.")
         return self.place.local / "catalog.json"
 
-    def plan(self) -> pd.DataFrame:
+    def plan(self, cells: Iterable[str] | None = None) -> pd.DataFrame:
         """Say what each cell will be made of, and cost, from metadata alone.
+
+        Parameters
+        ----------
+        cells : iterable of str, optional
+            Which; all by default.
 
         Returns
         -------
         pandas.DataFrame
             A row per cell: ``cell``, ``state``, ``items`` (found), ``scenes`` (passes taken), ``first`` and
-            ``last`` date, ``files``, ``gigabytes`` (read, at most), ``requests``, ``hours`` (on the cores
+            ``last`` date, ``files``, ``gigabytes`` (to read, about), ``requests``, ``hours`` (on the cores
             there are); cells without scenes are there too. ``attrs["total"]`` has the sums.
         """
         import pandas as pd
 
-        states = {row["cell"]: row["state"] for row in self._rows()}
+        states = {row["cell"]: row["state"] for row in self.ledger.rows()}
         rows = [
-            {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)} for cell in self.cells
+            {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)}
+            for cell in (self.cells if cells is None else cells)
         ]
-        table = pd.DataFrame(rows)
+        table = pd.DataFrame(rows, columns=["cell", "state", *_NOTHING])
         sums = {name: table[name].sum() for name in ("scenes", "files", "gigabytes", "requests", "hours")}
         table.attrs["total"] = {"cells": len(table), **{name: float(value) for name, value in sums.items()}}
         return table
@@ -165,8 +165,7 @@ class Archive:
         try:
             scenes = scenes_for(self.recipe, cell, self._catalog)
         except NoItemsError:
-            return {"items": 0, "scenes": 0, "first": "", "last": "", "files": 0, "gigabytes": 0.0,
-                    "requests": 0, "hours": 0.0}  # fmt: skip
+            return _NOTHING
         plans = [
             rungs[0]
             for rungs in plans_for(self.recipe, scenes, memory=self.memory, verify_offset=False).values()
@@ -311,8 +310,7 @@ class Archive:
 
     def _rows(self) -> list[dict[str, Any]]:
         """Return the ledger's rows; before the first run, what they will be."""
-        rows = self.ledger.rows() if self._there else []
-        return rows or [{"cell": cell, **_PLANNED} for cell in self.cells]
+        return self.ledger.rows() or [{"cell": cell, **_PLANNED} for cell in self.cells]
 
     def _repr_html_(self) -> str:
         from .reports import summary

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from ..htmls import Html, escaped, folded, page, pairs
-from ..runs import size
+from ..runs import duration, size
 from .maps import DONE, drawing, legend, percent
 from .recipes import Recipe
 
@@ -97,20 +97,6 @@ def report(recipe: Recipe, place: object, rows: Sequence[Row], when: datetime | 
         f"<body><main>{''.join(parts)}</main>\n"
         f"<script>{(own / 'report.js').read_text('utf-8')}</script></body></html>\n"
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people.
-
-    Examples
-    --------
-    >>> duration(3.21), duration(200), duration(3 * 3600), duration(50 * 3600)
-    ('3.2 s', '200 s', '180 min', '50 h')
-    """
-    for factor, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 4 * factor:
-            return f"{seconds / factor:,.{0 if seconds >= 10 * factor else 1}f} {unit}"
-    return f"{seconds:,.{0 if seconds >= 10 else 1}f} s"
 
 
 def _section(title: str, inside: str) -> str:
