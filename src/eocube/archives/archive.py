@@ -176,9 +176,9 @@ class Archive:
             "items": scenes.found, "scenes": len(plans[0].scenes),
             "first": str(min(days)), "last": str(max(days)),
             "files": sum(plan.cost.files for plan in plans),
-            "gigabytes": round(sum(one.bytes for one in estimates) / 1e9, 3),
+            "gigabytes": round(sum(one.bytes for one in estimates) / 1e9, 6),
             "requests": sum(one.requests for one in estimates),
-            "hours": round(sum(one.seconds for one in estimates) / 3600, 4),
+            "hours": round(sum(one.seconds for one in estimates) / 3600, 6),
         }  # fmt: skip
 
     def run(

@@ -158,7 +158,8 @@ def run(
         done = found.run(retry_failed=retry_failed, only_below=below, relax=relax, max_cells=max_cells)
     show_states(found.status())
     console.print(
-        f"this run: {done.cells:,} cells, {size(done.read_bytes)} in {duration(done.seconds)}; {found.place}",
+        f"this run: {done.cells:,} cell{'s' * (done.cells != 1)}, {size(done.read_bytes)} in "
+        f"{duration(done.seconds)}; {found.place}",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
     if done.failed:

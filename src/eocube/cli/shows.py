@@ -91,7 +91,8 @@ def show_cells(table: pd.DataFrame) -> None:
         shown.add_row(*(str(row[name]) for name in heads))
     console.print(shown)
     without = int((table["scenes"] == 0).sum())
-    said = f"{len(table):,} cells" + (f", {without:,} of them without scenes" if without else "")
+    said = f"{len(table):,} cell{'s' * (len(table) != 1)}"
+    said += f", {without:,} of them without scenes" if without else ""
     console.print(
         f"{said}: {table['scenes'].sum():,} scenes, about {size(table['gigabytes'].sum() * 1e9)} to read, "
         f"{_roughly(table['hours'].sum())} on this machine",

@@ -27,7 +27,7 @@
   };
   const tell = (path) => { said.textContent = path.querySelector("title").textContent; };
 
-  svg.addEventListener("pointerover", (event) => { if (event.target.dataset.c) tell(event.target); });
+  svg.addEventListener("pointermove", (event) => { if (event.target.dataset.c) tell(event.target); });
   svg.addEventListener("click", (event) => { if (event.target.dataset.c) tell(event.target); });
   svg.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && box[2] === whole[2] && event.deltaY > 0) return;
