@@ -22,9 +22,6 @@ from ..tiles import tile_grid
 SQUARE = 100_000.0
 """Side of an MGRS square in metres: what a tile has beyond it also belongs to its neighbours."""
 
-LEAST_SHOWN = 0.02
-"""Share of a square in its own UTM zone below which it is drawn whole."""
-
 STRIPS = {"31V": (0, 3), "32V": (3, 12), "31X": (0, 9), "33X": (9, 21), "35X": (21, 33), "37X": (33, 42)}
 """Degrees of the zones of Norway and Svalbard, which are no strips of 6 degrees (NGA.STND.0037)."""
 
@@ -111,11 +108,8 @@ def outlines(cells: Sequence[str]) -> list[NDArray[np.float64]]:
 
 
 def _cut(ring: NDArray[np.float64], west: float, east: float) -> NDArray[np.float64]:
-    whole = shapely.Polygon(ring)
-    part = shapely.clip_by_rect(whole, west, -200, east, 200)
-    if part.geom_type != "Polygon" or part.area < LEAST_SHOWN * whole.area:
-        return ring
-    return shapely.get_coordinates(part)[:-1]
+    part = shapely.clip_by_rect(shapely.Polygon(ring), west, -200, east, 200)
+    return shapely.get_coordinates(part)[:-1] if part.area > 0 else ring
 
 
 def drawing(rows: Sequence[Mapping[str, Any]], *, titles: bool = True, size: str = "") -> Html:
