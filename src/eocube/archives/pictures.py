@@ -15,8 +15,8 @@ SATURATION = 2500
 """Reflectance * 10000 that becomes 255; 1 is the least, 0 is no data.
 
 Source: the TCI of a real product (S2A_29RKH_20200219, baseline 02.14): with 2500, 99.9 % of the 1.2 million
-values of its bands below 2000 are met to 1. The Products Specification Document (S2-PDGS-TAS-DI-PSD) says 2000 for
-Level-2A (3558 for Level-1C); with 2000 none of them is.
+values of its bands below 2000 are met to 1. The Products Specification Document (S2-PDGS-TAS-DI-PSD) says
+2000 for Level-2A (3558 for Level-1C); with 2000 none of them is.
 """
 
 
