@@ -61,7 +61,7 @@ def worker(address, folder, code):
 
 def best_of(items, grid, **options):
     cube = eo.load(items, grid, bands=["red", "nir"], mask=eo.SCLMask().dilate(metres=40), **options)
-    return eo.composite(cube, [eo.Median(), eo.Count()])
+    return eo.composite(cube, eo.Median())
 
 
 class TestOpen:

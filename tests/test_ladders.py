@@ -24,7 +24,7 @@ def by_hand(cubes, reducer, least):
     """Pixel by pixel, with the composites of each rung."""
     out = None
     for number, cube in enumerate(cubes, 1):
-        made = eo.composite(cube, reducer).compute()
+        made = eo.composite(cube, reducer, count=False).compute()
         count = cube.notnull().all("band").sum("time").compute()
         rung = xr.where(count >= least, number, 0)
         layers = [made, count.expand_dims(band=["count"]), rung.expand_dims(band=["rung"])]

@@ -190,5 +190,5 @@ def test_medoid_of_many_dates(dates, seed):
 
 def test_by_composite():
     cube = cube_of(spectra()).chunk({"x": 3})
-    found = eo.composite(cube, eo.GeoMedian(mads=True)).compute()
+    found = eo.composite(cube, eo.GeoMedian(mads=True), count=False).compute()
     assert list(found.band.values) == ["blue", "red", "nir", "emad", "smad", "bcmad"]

@@ -38,7 +38,7 @@ class TestCog:
         path = eo.write_cog(best, tmp_path / "best.tif")
         assert cog_validate(path, strict=True) == (True, [], [])
         with rasterio.open(path) as file:
-            assert file.descriptions == ("red", "green", "blue")
+            assert file.descriptions == ("red", "green", "blue", "count")
             assert np.isnan(file.nodata)
             assert file.transform == world.grid.affine
             assert file.crs.to_epsg() == 32633

@@ -386,7 +386,7 @@ class TestS3:
         eo.write_collection(folder, "mine")
         sent = eo.publish(folder, f"{bucket}/shelf")
         assert [n for n in self.listed(bucket) if n.startswith("shelf")] == [
-            f"shelf/{n}" for n in ("catalog.json", "collection.json", "one/nir.tif", "one/one.json", "one/red.tif")
+            f"shelf/{n}" for n in ("catalog.json", "collection.json", "one/count.tif", "one/nir.tif", "one/one.json", "one/red.tif")
         ]
         with pytest.raises(OutputError, match="exists"):
             eo.publish(folder, str(sent))

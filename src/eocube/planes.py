@@ -94,7 +94,8 @@ def _four_dims(cube: Any) -> xr.DataArray:
     if "time" not in cube.coords or cube["time"].dtype.kind != "M":
         raise InputError("The cube has no dates along time: give it a coordinate of datetime64.")
     if "band" not in cube.dims:
-        cube = cube.drop_vars("band", errors="ignore").expand_dims(band=[str(cube.name or "value")], axis=1)
+        name = str(cube["band"].item() if "band" in cube.coords else cube.name or "value")
+        cube = cube.drop_vars("band", errors="ignore").expand_dims(band=[name], axis=1)
     elif "band" not in cube.coords:
         cube = cube.assign_coords(band=[str(n) for n in range(cube.sizes["band"])])
     made: xr.DataArray = cube.transpose(*_DIMS)

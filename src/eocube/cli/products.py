@@ -69,7 +69,7 @@ class Product:
         started = time.perf_counter()
         items = self.request.query.items()
         made = self.request.plan(items, "red,nir" if self.index else None)
-        best = composite(load(made), _counted(how), by=self.by)
+        best = composite(load(made), how, by=self.by)
         best = _indexed(best) if self.index else best
         show_plan(made)
         with progress(made) as watched:
@@ -115,7 +115,7 @@ class Product:
         return {"made": self.out}
 
     def _cogs(self, best: xr.DataArray) -> dict[str, Path]:
-        """Write GeoTIFFs: what is counted lies in a file of its own, so that overviews can be means."""
+        """Write GeoTIFFs: what is counted lies in a file of its own, which may be left behind."""
         from ..writers.cogs import write_cogs, write_periods
         from ..writers.layers import is_class
         from ..writers.previews import preview_of
@@ -173,13 +173,6 @@ def spans_of(best: xr.DataArray, by: str) -> list[tuple[str, str]]:
     lasts = edges - pd.Timedelta(seconds=1)
     first, last = ([f"{when.isoformat()[:19]}+00:00" for when in whens] for whens in (starts, lasts))
     return list(zip(first, last, strict=True))
-
-
-def _counted(how: list[Any]) -> list[Any]:
-    """Return the reducers, and the count of clear observations, which is always made."""
-    from ..reducers import Count
-
-    return how if any(isinstance(one, Count) for one in how) else [*how, Count()]
 
 
 def _indexed(best: xr.DataArray) -> xr.DataArray:

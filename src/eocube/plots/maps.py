@@ -11,7 +11,7 @@ from ..extras import needed
 from .figures import NOTHING, check_count, day_of, grid_of_axes, put
 from .legends import MOST, Legend, legend_of
 from .pictures import NDVI, check_stretch, colour_map, one_band
-from .shrinking import check_one_band, common, dates_in, small
+from .shrinking import check_one_band, common, dates_in, lone_band, small
 
 
 def plot_map(
@@ -32,7 +32,7 @@ def plot_map(
         Dims (band, y, x) or (y, x), or with time; lazy or not. Larger than ``size``: see
         :mod:`eocube.plots.shrinking`.
     band : str, optional
-        Which one. Not needed where there is one alone.
+        Which one. Not needed where there is one alone, or one and its ``count``.
     cmap : str, optional
         Colour map of matplotlib, for values. Default: ``"YlGn"`` for an NDVI, else ``"viridis"``.
     limits : pair of float, optional
@@ -71,6 +71,7 @@ def plot_map(
     """
     if limits is not None:
         check_stretch((0, 100), limits, 1.0)
+    band = lone_band(what) if band is None else band
     if band is None:
         check_one_band(what, "name one by band=.")
     check_count(dates_in(what), ax)
