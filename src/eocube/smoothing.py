@@ -117,11 +117,12 @@ def _curves(
         part = slice(first, first + _STRIP)
         own = None if heavy is None else heavy[:, part]
         found[part] = smoothed(flat[:, part], own, days, out, how, max_gap).T
-    _warn_of_few(flat, days, how)
+    warn_of_few(flat, days, how)
     return found.reshape(*values.shape[:-1], len(out))
 
 
-def _warn_of_few(flat: NDArray[Any], days: Days, how: Smoother) -> None:
+def warn_of_few(flat: NDArray[Any], days: Days, how: Smoother) -> None:
+    """Warn if some series (time, series) were seen on fewer days than a smoother needs, but on some."""
     order = np.argsort(days, kind="stable")
     firsts = np.unique(days[order], return_index=True)[1]
     seen = np.logical_or.reduceat(np.isfinite(flat[order]), firsts, axis=0).sum(axis=0)  # days

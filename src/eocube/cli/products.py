@@ -176,13 +176,14 @@ def spans_of(best: xr.DataArray, by: str) -> list[tuple[str, str]]:
 
 
 def _indexed(best: xr.DataArray) -> xr.DataArray:
-    """Return the index of a composite and its count, as layers of one array."""
+    """Return the index of a composite, where it is from and its count, as layers of one array."""
     import xarray as xr
 
     from ..indices import ndvi
+    from ..writers.layers import is_class
 
-    count = best.sel(band=["count"]).astype("float32")
-    layers = [ndvi(best).expand_dims(band=["ndvi"]), count]
+    others = [name for name in best["band"].values if is_class(str(name), {})]
+    layers = [ndvi(best).expand_dims(band=["ndvi"]), best.sel(band=others).astype("float32")]
     made = xr.concat(layers, "band", join="override", coords="minimal", compat="override").transpose(
         *best.dims
     )
