@@ -238,7 +238,7 @@ class TestMistakes:
             eo.fill_ladder([], eo.Median())
         with pytest.raises(InputError, match="is a list of plans or cubes"):
             eo.fill_ladder(first, eo.Median())
-        with pytest.raises(InputError, match="min_count=0: at least 1"):
+        with pytest.raises(InputError, match="min_count=0: a whole number"):
             eo.fill_ladder([first], eo.Median(), min_count=0)
         with pytest.raises(InputError, match="Rung 2 has another y than rung 1"):
             eo.fill_ladder([first, eo.plan(small_items, small.grid[:50], bands=["red", "nir"])], eo.Median())

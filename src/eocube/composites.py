@@ -76,7 +76,7 @@ def composite(
     ['red', 'count']
     >>> months = eocube.composite(cube, eocube.Median(), by="MS", count=False)
     """
-    asked = _reducer(reducer)
+    asked = one_reducer(reducer)
     cube = checked(cube, asked)
     dates = dates_of(cube)
     how = counted(asked, dates.bands) if count else asked
@@ -124,7 +124,8 @@ def made_of(cube: xr.DataArray) -> dict[str, Any]:
     return found
 
 
-def _reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:
+def one_reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:
+    """Return a reducer, or one that is all of several; raise an error if it is none."""
     if isinstance(reducer, list | tuple):
         if not reducer:
             raise InputError("No reducer was given: take eocube.Median() or the like.")
@@ -150,7 +151,8 @@ def checked(cube: xr.DataArray, how: Reducer) -> xr.DataArray:
     """Return a cube as (time, band, y, x); raise an error if it cannot be reduced."""
     if not isinstance(cube, xr.DataArray) or set(cube.dims) not in (set(DIMS), set(DIMS) - {"band"}):
         found = tuple(cube.dims) if isinstance(cube, xr.DataArray) else type(cube).__name__
-        raise InputError(f"A DataArray with dims {DIMS} or ('time', 'y', 'x') is needed, found {found}.")
+        said = "" if isinstance(cube, xr.DataArray) else " eocube.load makes one of a plan or of Items."
+        raise InputError(f"A DataArray with dims {DIMS} or ('time', 'y', 'x') is needed, found {found}.{said}")
     if "band" not in cube.dims:
         name = str(cube["band"].item() if "band" in cube.coords else cube.name or "value")
         cube = cube.drop_vars("band", errors="ignore").expand_dims(band=[name], axis=1)

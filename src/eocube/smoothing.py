@@ -137,6 +137,11 @@ def days_of(array: xr.DataArray, need: int = 1) -> Days:
     """Return the days since 1970 of an array's dates; raise an error if it is no series of floats."""
     if "time" not in array.dims or "time" not in array.coords or array["time"].dtype.kind != "M":
         raise InputError(f"A series along time with dates of datetime64 is needed, found dims {array.dims}.")
+    if "count" in _bands(array):
+        raise InputError(
+            "The array holds a count beside values, which is no curve: leave it out, with 'source' and 'rung', by "
+            ".drop_sel(band=...)."
+        )
     if array.dtype.kind != "f":
         raise InputError(
             f"A series of floats with NaN for no data is needed, found {array.dtype}: make an index of it "
@@ -150,6 +155,10 @@ def days_of(array: xr.DataArray, need: int = 1) -> Days:
     return days
 
 
+def _bands(array: xr.DataArray) -> list[str]:
+    return [str(name) for name in array["band"].values] if "band" in array.dims and "band" in array.coords else []
+
+
 def _days(dates: NDArray[Any]) -> Days:
     return np.asarray(dates.astype("datetime64[D]").astype(np.int64))
 
@@ -160,13 +169,13 @@ def _dates(to: Any, own: NDArray[Any]) -> NDArray[Any]:
     try:
         if isinstance(to, str):
             first, last = pd.Timestamp(own.min()).normalize(), pd.Timestamp(own.max())
-            found = pd.date_range(first, last, freq=to)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # pandas' guess at a word that it refuses
+                found = pd.date_range(first, last, freq=to)
         else:
             found = pd.DatetimeIndex(to)
     except (ValueError, TypeError) as error:
-        raise InputError(
-            f"to={to!r} is no frequency and no dates ({error}): '1D', '10D', 'MS' or dates."
-        ) from error
+        raise InputError(f"to={to!r} is no frequency and no dates: give '1D', '10D', 'MS' or dates.") from error
     if not len(found) or found.hasnans:
         raise InputError(f"to={to!r} gives no dates between {own.min()} and {own.max()}.")
     return np.asarray(found.values.astype("datetime64[ns]"))

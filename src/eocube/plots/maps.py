@@ -50,8 +50,8 @@ def plot_map(
     matplotlib.axes.Axes or numpy.ndarray of them
         The second if there are several dates. A legend names classes (``scl``, or any band with CF's
         ``flag_values`` and ``flag_meanings``), scenes (``source``, the provenance of a composite that
-        picks observations) and numbers of clear observations (``count``, up to 24 of them); a colour
-        bar anything else. Grey: no data.
+        picks observations), numbers of clear observations (``count``, up to 24 of them) and the rungs of a
+        ladder (``rung``); a colour bar anything else. Grey: no data.
 
     Raises
     ------
@@ -81,6 +81,8 @@ def plot_map(
     name = common(str(single["band"].item() if "band" in single.coords else single.name or ""))
     if name == "scl" or name == "source":
         single = single.where(single != 0)
+    if name in ("count", "rung") and getattr(what, "dtype", np.dtype("f")).kind in "iu":
+        single = single.fillna(0)  # a number like any other, though 0 is no data of the bands beside it
     if name == "ndvi" and limits is None:
         limits = NDVI
     source = what if isinstance(what, xr.DataArray) else array
@@ -139,7 +141,7 @@ def _explain(axes: list[Any], drawn: Any, legend: Legend | None, array: xr.DataA
         patches.Patch(facecolor=colour, edgecolor="#888888", linewidth=0.5, label=label.replace("$", r"\$"))
         for colour, label in zip(legend.colours, legend.labels, strict=True)
     ]
-    title = {"count": "clear dates", "source": "pixels from", "scl": "SCL"}.get(name, name)
+    title = {"count": "clear dates", "source": "pixels from", "scl": "SCL", "rung": "rung: mask"}.get(name, name)
     place = axes[0] if len(axes) == 1 else figure
     where = (
         {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}

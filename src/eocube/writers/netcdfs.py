@@ -93,10 +93,12 @@ def _describe(dataset: xr.Dataset, final: Path) -> None:
 
 
 def _written(value: Any) -> Any:
-    """Return an attribute as NetCDF holds it: lists of text become text."""
-    if isinstance(value, list) and not all(isinstance(one, int | float) for one in value):
-        return " ".join(map(str, value))
-    return value
+    """Return an attribute as NetCDF holds it: numbers, texts, or lists of one of them."""
+    kinds = {str if isinstance(one, str) else float for one in value} if isinstance(value, list) else set()
+    plain = all(isinstance(one, str | int | float) for one in value) if kinds else True
+    if not isinstance(value, list) or (plain and len(kinds) == 1):
+        return value
+    return " ".join(map(str, value))
 
 
 def _fill(dataset: xr.Dataset, final: Path, data: Any) -> None:
