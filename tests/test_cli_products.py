@@ -68,10 +68,11 @@ class TestComposite:
         assert set(json.loads((tmp_path / "c.json").read_text())["assets"]) == {"netcdf" if kind == "nc" else "zarr"}
 
     def test_periods_in_a_file_each(self, run, catalog, cube, small_items, tmp_path):
-        run("composite", *catalog, "--by", "QS", "--out", "c.tif", "--item")
+        out = run("composite", *catalog, "--by", "QS", "--out", "c.tif", "--item")
         expected = eo.composite(cube, eo.Median(), by="QS").compute()
         starts = [str(start)[:10] for start in expected.time.values]
         assert sorted(p.name for p in tmp_path.glob("*.tif")) == [f"c.{start}.tif" for start in starts]
+        assert all(f"c.{start}.json (STAC Item)" in out for start in starts)
         for index, start in enumerate(starts):
             assert cog_validate(f"c.{start}.tif", strict=True)[0]
             with rasterio.open(f"c.{start}.tif") as file:
@@ -129,6 +130,15 @@ class TestNdvi:
         found = xr.open_zarr("n.zarr", decode_coords="all").ndvi
         np.testing.assert_array_equal(found.sel(band="ndvi").values, expected.values)
 
+    def test_of_a_reducer_that_picks(self, run, catalog, cube):
+        assert "n.source.tif (the scene of each pixel), n.count.tif" in run(
+            "ndvi", *catalog[:2], "--reducer", "maxndvi", "--out", "n.tif"
+        )
+        expected = eo.composite(cube, eo.MaxNDVI()).sel(band=["source", "count"]).compute()
+        for name in ("source", "count"):
+            with rasterio.open(f"n.{name}.tif") as file:
+                np.testing.assert_array_equal(file.read(1), expected.sel(band=name))
+
     def test_item_and_one_reducer(self, run, catalog, tmp_path):
         run("ndvi", *catalog[:2], "--reducer", "p75", "--out", "n.tif", "--item")
         item = json.loads((tmp_path / "n.json").read_text())
@@ -160,6 +170,8 @@ class TestSeries:
     def test_errors(self, run, small, tmp_path, monkeypatch):
         where = ("--catalog", small.items_path)
         assert "series needs FIELDS" in run("series", *where, fails=True)
+        refused = run("series", "--sample", "--stat", "avg", fails=True)
+        assert refused.startswith("Error: stat='avg' is not known")  # before anything is planned
         assert "--plot s.jpg: draw .png" in run("series", "--sample", "--plot", "s.jpg", fails=True)
         assert "has none but the count" in run("series", "--sample", "--stat", "count", "--plot", "s.png", fails=True)
         (tmp_path / "s.png").touch()

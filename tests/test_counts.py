@@ -108,6 +108,20 @@ class TestWhetherItIsThere:
         every = eo.composite(months, eo.Max(), count=False).compute()
         np.testing.assert_array_equal(every.sel(band="count"), months.sel(band="count").max("time"))
 
+    def test_a_count_is_no_curve(self, small, small_items):
+        cube = eo.load(small_items, small.grid, bands=["red", "nir"], mask=eo.SCLMask())
+        months = eo.composite(cube, eo.Median(), by="MS")
+        for use in (eo.smooth, eo.season_metrics):
+            with pytest.raises(InputError, match=r"holds a count beside values.*drop_sel\(band="):
+                use(months, eo.Whittaker(1000))
+        curves = eo.smooth(months.drop_sel(band="count"), eo.Whittaker(1000))
+        assert curves.dims == months.dims
+
+    def test_a_composite_of_all_dates_is_no_series(self, small, small_items):
+        cube = eo.load(small_items, small.grid, bands=["red"], mask=eo.SCLMask())
+        with pytest.raises(InputError, match="has no time: make one by periods"):
+            eo.timeseries(eo.composite(cube, eo.Median()), {"all": small.grid.extent})
+
     def test_indices_series_and_sources_do_not_mind(self, small, small_items):
         cube = eo.load(small_items, small.grid, bands=["red", "nir"], mask=eo.SCLMask())
         best = eo.composite(cube, eo.Medoid()).compute()
@@ -274,6 +288,30 @@ class TestPictures:
         eo.explore(green)
         with pytest.raises(InputError, match=r"There are 3 bands \(red, nir, count\)"):
             eo.plot_map(eo.composite(cube, eo.Median()))
+
+    def test_no_date_is_a_number_of_dates_in_whole_numbers_too(self):
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        values = spectra(share=0.7, dates=3)
+        for dtype in ("float32", "uint16"):
+            cube = cube_of(values if dtype == "float32" else spectra(share=0.7, dates=3, dtype=dtype))
+            best = eo.composite(cube.assign_attrs(nodata=0), eo.Median())
+            best = best.assign_coords(y=-np.arange(9.0), x=np.arange(7.0))
+            legend = eo.plot_map(best, "count").get_legend()
+            shown = sorted({str(int(n)) for n in best.sel(band="count").values.ravel()})
+            assert [text.get_text() for text in legend.get_texts()] == shown
+            assert "0" in shown
+
+    def test_rungs_have_the_masks_of_their_plans(self, small, small_items):
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        masks = eo.SCLMask("strict"), eo.SCLMask()
+        plans = [eo.plan(small_items, small.grid, bands=["red"], mask=mask) for mask in masks]
+        legend = eo.plot_map(eo.fill_ladder(plans, eo.Median(), min_count=4), "rung").get_legend()
+        said = [text.get_text() for text in legend.get_texts()]
+        assert said == ["0: hole", "1: SCLMask('strict')", "2: SCLMask()"]
 
     def test_colours(self, small, small_items):
         cube = eo.load(small_items, small.grid, bands=["red", "green", "blue"], mask=eo.SCLMask())

@@ -88,8 +88,13 @@ class Product:
 
     def _check(self, kind: str) -> None:
         """Refuse what is there, before the work."""
+        import numpy as np
+
+        from ..calendars import calendar_of
         from ..writers.outputs import check_distinct, check_output
 
+        if self.by:
+            calendar_of(self.by, np.array(["2024-01-01"], dtype="datetime64[ns]"))  # before the search
         if kind == "":
             return  # write_cog does, before any pixel is read
         places = [self.out]
@@ -150,11 +155,13 @@ class Product:
             write_item(best, path, list(places.values()), items=items, overwrite=self.overwrite)
             return {"item": path}
         spans = spans_of(best, str(self.by))
+        found = {}
         for number, (place, period) in enumerate(zip(places.values(), spans, strict=True)):
             one = best.isel(time=number)
             path = place.with_suffix(".json")
             write_item(one, path, place, items=items, period=period, overwrite=self.overwrite)
-        return {"item": path}
+            found[f"item {number}"] = path
+        return found
 
 
 def spans_of(best: xr.DataArray, by: str) -> list[tuple[str, str]]:
@@ -200,7 +207,8 @@ def _summary(made: Plan, places: dict[str, Path], report: Report, seconds: float
     first = next(iter(places.values()))
     rest = [place.name for place in places.values() if place != first]
     notes = {
-        ".count.tif": " (clear observations per pixel)", ".png": " (preview)", ".json": " (STAC Item)",
+        ".count.tif": " (clear observations per pixel)", ".source.tif": " (the scene of each pixel)",
+        ".png": " (preview)", ".json": " (STAC Item)",
     }  # fmt: skip
     names = [name + next((note for end, note in notes.items() if name.endswith(end)), "") for name in rest]
     days = len({scene.day for scene in made.scenes})
