@@ -152,7 +152,9 @@ def checked(cube: xr.DataArray, how: Reducer) -> xr.DataArray:
     if not isinstance(cube, xr.DataArray) or set(cube.dims) not in (set(DIMS), set(DIMS) - {"band"}):
         found = tuple(cube.dims) if isinstance(cube, xr.DataArray) else type(cube).__name__
         said = "" if isinstance(cube, xr.DataArray) else " eocube.load makes one of a plan or of Items."
-        raise InputError(f"A DataArray with dims {DIMS} or ('time', 'y', 'x') is needed, found {found}.{said}")
+        raise InputError(
+            f"A DataArray with dims {DIMS} or ('time', 'y', 'x') is needed, found {found}.{said}"
+        )
     if "band" not in cube.dims:
         name = str(cube["band"].item() if "band" in cube.coords else cube.name or "value")
         cube = cube.drop_vars("band", errors="ignore").expand_dims(band=[name], axis=1)

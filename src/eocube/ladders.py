@@ -115,7 +115,7 @@ def fill_ladder(
     how = one_reducer(reducer)
     steps = _rungs(rungs)
     if not isinstance(min_count, int) or min_count < 1:
-        raise InputError(f"min_count={min_count!r}: a whole number of clear observations is needed, 1 or more.")
+        raise InputError(f"min_count={min_count!r}: a whole number of observations is needed, 1 or more.")
     cubes = [_cube(step.source, how) for step in steps]
     _check_alike(cubes)
     calendar = _calendar(by, steps, cubes[0])

@@ -139,8 +139,8 @@ def days_of(array: xr.DataArray, need: int = 1) -> Days:
         raise InputError(f"A series along time with dates of datetime64 is needed, found dims {array.dims}.")
     if "count" in _bands(array):
         raise InputError(
-            "The array holds a count beside values, which is no curve: leave it out, with 'source' and 'rung', by "
-            ".drop_sel(band=...)."
+            "The array holds a count beside values, which is no curve: leave it out, with 'source' and "
+            "'rung', by .drop_sel(band=...)."
         )
     if array.dtype.kind != "f":
         raise InputError(
@@ -156,7 +156,8 @@ def days_of(array: xr.DataArray, need: int = 1) -> Days:
 
 
 def _bands(array: xr.DataArray) -> list[str]:
-    return [str(name) for name in array["band"].values] if "band" in array.dims and "band" in array.coords else []
+    named = "band" in array.dims and "band" in array.coords
+    return [str(name) for name in array["band"].values] if named else []
 
 
 def _days(dates: NDArray[Any]) -> Days:
@@ -175,7 +176,9 @@ def _dates(to: Any, own: NDArray[Any]) -> NDArray[Any]:
         else:
             found = pd.DatetimeIndex(to)
     except (ValueError, TypeError) as error:
-        raise InputError(f"to={to!r} is no frequency and no dates: give '1D', '10D', 'MS' or dates.") from error
+        raise InputError(
+            f"to={to!r} is no frequency and no dates: give '1D', '10D', 'MS' or dates."
+        ) from error
     if not len(found) or found.hasnans:
         raise InputError(f"to={to!r} gives no dates between {own.min()} and {own.max()}.")
     return np.asarray(found.values.astype("datetime64[ns]"))

@@ -63,8 +63,9 @@ class How:
             raise
         except Exception as error:
             raise InputError(
-                f"of={named(self.of)} failed ({type(error).__name__}: {error}). It is given a DataArray (time, band, "
-                f"pixel) with the bands {', '.join(self.bands)}: take one by .sel(band={self.bands[0]!r})."
+                f"of={named(self.of)} failed ({type(error).__name__}: {error}). It is given a DataArray (time, "
+                f"band, pixel) with the bands {', '.join(self.bands)}: take one by "
+                f".sel(band={self.bands[0]!r})."
             ) from error
         if isinstance(made, xr.DataArray) and "band" not in made.dims:
             made = made.expand_dims("band")
@@ -73,8 +74,8 @@ class How:
         if not fits or any(made.sizes.get(dim) != size for dim, size in wanted.items()):
             shown = dict(made.sizes) if isinstance(made, xr.DataArray) else type(made).__name__
             raise InputError(
-                f"of={named(self.of)} was given (time, band, pixel) and has to return (time, pixel) or (time, "
-                f"band, pixel), it returned {shown}."
+                f"of={named(self.of)} was given (time, band, pixel) and has to return (time, pixel) or "
+                f"(time, band, pixel), it returned {shown}."
             )
         return made.transpose(*_DIMS)
 

@@ -205,16 +205,19 @@ def _summary(made: Plan, places: dict[str, Path], report: Report, seconds: float
 
     rows, columns = made.grid.shape
     first = next(iter(places.values()))
-    rest = [place.name for place in places.values() if place != first]
+    records = [place for place in places.values() if place.suffix == ".json"]
+    several = [f"{len(records)} STAC Items ({records[0].name}, ...)"] if len(records) > 1 else []
+    rest = [p.name for p in places.values() if p != first and not (several and p in records)]
     notes = {
         ".count.tif": " (clear observations per pixel)", ".source.tif": " (the scene of each pixel)",
         ".png": " (preview)", ".json": " (STAC Item)",
     }  # fmt: skip
     names = [name + next((note for end, note in notes.items() if name.endswith(end)), "") for name in rest]
+    names = [shorten(names, 6)] if names else []
     days = len({scene.day for scene in made.scenes})
     return {
         "made": f"{first} ({columns} x {rows} px, {size_of(first)})",
-        **({"beside": shorten(names, 6)} if names else {}),
+        **({"beside": ", ".join([*names, *several])} if names or several else {}),
         "dates": f"{days} ({len(made.scenes)} scenes)",
         **_clear(made, places),
         "read": size(report.bytes) + (f" in {report.requests:,} requests" if report.requests else ""),

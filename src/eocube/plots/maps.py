@@ -14,6 +14,9 @@ from .pictures import NDVI, check_stretch, colour_map, one_band
 from .shrinking import check_one_band, common, dates_in, lone_band, small
 
 
+_TITLES = {"count": "clear dates", "source": "pixels from", "scl": "SCL", "rung": "rung: mask"}
+
+
 def plot_map(
     what: Any,
     band: str | None = None,
@@ -141,7 +144,7 @@ def _explain(axes: list[Any], drawn: Any, legend: Legend | None, array: xr.DataA
         patches.Patch(facecolor=colour, edgecolor="#888888", linewidth=0.5, label=label.replace("$", r"\$"))
         for colour, label in zip(legend.colours, legend.labels, strict=True)
     ]
-    title = {"count": "clear dates", "source": "pixels from", "scl": "SCL", "rung": "rung: mask"}.get(name, name)
+    title = _TITLES.get(name, name)
     place = axes[0] if len(axes) == 1 else figure
     where = (
         {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
