@@ -63,8 +63,8 @@ class How:
             raise
         except Exception as error:
             raise InputError(
-                f"of={named(self.of)} failed ({type(error).__name__}: {error}). It is given a DataArray (time, "
-                f"band, pixel) with the bands {', '.join(self.bands)}: take one by "
+                f"of={named(self.of)} failed ({type(error).__name__}: {error}). It is given a DataArray "
+                f"(time, band, pixel) with the bands {', '.join(self.bands)}: take one by "
                 f".sel(band={self.bands[0]!r})."
             ) from error
         if isinstance(made, xr.DataArray) and "band" not in made.dims:

@@ -13,7 +13,6 @@ from .legends import MOST, Legend, legend_of
 from .pictures import NDVI, check_stretch, colour_map, one_band
 from .shrinking import check_one_band, common, dates_in, lone_band, small
 
-
 _TITLES = {"count": "clear dates", "source": "pixels from", "scl": "SCL", "rung": "rung: mask"}
 
 
