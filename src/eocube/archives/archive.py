@@ -110,10 +110,11 @@ class Archive:
     @property
     def cells(self) -> tuple[str, ...]:
         """The MGRS tiles of the recipe, those of its area among them."""
+        if self.recipe.area is None:
+            return self.recipe.cells
         from ..cells import cells_of
 
-        of_area = () if self.recipe.area is None else cells_of(self.recipe.area)
-        return tuple(dict.fromkeys([*self.recipe.cells, *of_area]))
+        return tuple(dict.fromkeys([*self.recipe.cells, *cells_of(self.recipe.area)]))
 
     @property
     def catalog_path(self) -> Path:

@@ -124,13 +124,13 @@ def grids_for(recipe: Recipe, items: Any) -> dict[float, GeoBox]:
 
     In UTM it is the lattice of the files, so that no pixel is resampled.
     """
+    base = grid_for(items, crs="utm", resolution=60.0)  # 10 and 20 m divide it
+    pixels = sorted({BANDS[band_name(band)].resolution for band in recipe.bands})
+    if recipe.grid == "utm":
+        return {pixel: base.zoom_out(pixel / 60.0) for pixel in pixels}
     from ..webgrids import web_grid
 
-    base = grid_for(items, crs="utm", resolution=60.0)  # 10 and 20 m divide it
-    found = {}
-    for pixel in sorted({BANDS[band_name(band)].resolution for band in recipe.bands}):
-        found[pixel] = base.zoom_out(pixel / 60.0) if recipe.grid == "utm" else web_grid(base, ZOOMS[pixel])
-    return found
+    return {pixel: web_grid(base, ZOOMS[pixel]) for pixel in pixels}
 
 
 def plans_for(
