@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..cells import cells_of
 from ..errors import ArchiveError, InputError, NoItemsError
 from .bars import cells_bar
 from .ledgers import LEASE, Ledger, Outcome, ledger_url
@@ -112,8 +113,6 @@ class Archive:
         """The MGRS tiles of the recipe, those of its area among them."""
         if self.recipe.area is None:
             return self.recipe.cells
-        from ..cells import cells_of
-
         return tuple(dict.fromkeys([*self.recipe.cells, *cells_of(self.recipe.area)]))
 
     @property

@@ -370,11 +370,11 @@ def _texts(name: str, found: Any, wanted: str) -> tuple[str, ...]:
 
 
 def _area(found: Any) -> tuple[float, ...] | str | None:
-    if found is None or (isinstance(found, str) and found):
-        return str(found) if found else None
-    if isinstance(found, os.PathLike):
-        return os.fspath(found)
-    every = found if isinstance(found, list | tuple) else ()
+    if found is None:
+        return None
+    if found and isinstance(found, str | os.PathLike):
+        return str(found)
+    every = tuple(found) if isinstance(found, list | tuple) else ()
     if len(every) != 4 or not all(isinstance(e, int | float) and not isinstance(e, bool) for e in every):
         raise _wrong("area", found, "west, south, east, north in degrees, a vector file, or an MGRS tile")
     return tuple(float(edge) for edge in every)

@@ -23,6 +23,7 @@ from ..queries import search_tiles
 from ..reducers import Count, Used
 from ..reducers.joining import Join
 from ..sentinel2 import BANDS, band_name
+from ..webgrids import ZOOMS, web_grid
 from ..writers.cogs import write_cogs
 from ..writers.products import write_item
 from .expressions import mask_from_text, reducer_from_text
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 COUNT, RUNG = "count", "rung"
-
-ZOOMS = {10.0: 14, 20.0: 13, 60.0: 12}
-"""Zoom of web maps whose pixel is the nearest finer one: 9.55, 19.1 and 38.2 m at the equator."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +126,7 @@ def grids_for(recipe: Recipe, items: Any) -> dict[float, GeoBox]:
     pixels = sorted({BANDS[band_name(band)].resolution for band in recipe.bands})
     if recipe.grid == "utm":
         return {pixel: base.zoom_out(pixel / 60.0) for pixel in pixels}
-    from ..webgrids import web_grid
-
-    return {pixel: web_grid(base, ZOOMS[pixel]) for pixel in pixels}
+    return {pixel: web_grid(base, ZOOMS[int(pixel)]) for pixel in pixels}
 
 
 def plans_for(
