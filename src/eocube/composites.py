@@ -137,7 +137,7 @@ def one_reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:
 def counted(how: Reducer, bands: tuple[str, ...]) -> Reducer:
     """Add the count of clear observations to what a reducer gives, if it is not among it."""
     if COUNT in bands:
-        found = [name for name in (SOURCE, COUNT, "rung") if name in bands]
+        found = [name for name in bands if name in (SOURCE, COUNT, "rung") or name.startswith("used")]
         raise BandError(
             f"The cube is a composite itself, with {', '.join(found)} among its bands: leave out what is no "
             f"reflectance with cube.drop_sel(band={found}), or say count=False."

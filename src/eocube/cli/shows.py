@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pystac
 
     from ..audits import Audit
@@ -69,6 +70,50 @@ def show_plan(plan: Plan) -> None:
     for word, meaning in lines_of(plan):
         table.add_row(word, meaning)
     console.print(table)
+
+
+def show_cells(table: pd.DataFrame) -> None:
+    """Print what the cells of an archive will be made of."""
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    heads = {
+        "cell": "cell", "state": "state", "items": "Items", "scenes": "scenes", "first": "first",
+        "last": "last", "files": "files", "gigabytes": "GB to read", "hours": "minutes",
+    }  # fmt: skip
+    for name, head in heads.items():
+        shown.add_column(head, justify="left" if name in ("cell", "state", "first", "last") else "right")
+    for row in table.to_dict("records"):
+        row |= {"gigabytes": f"{row['gigabytes']:,.3f}", "hours": f"{row['hours'] * 60:,.1f}"}
+        shown.add_row(*(str(row[name]) for name in heads))
+    console.print(shown)
+    console.print(
+        f"{len(table):,} cells, {(table['scenes'] == 0).sum():,} of them without scenes; "
+        f"{table['scenes'].sum():,} scenes, {table['gigabytes'].sum():,.2f} GB to read, "
+        f"about {table['hours'].sum():,.2f} hours here"
+    )
+
+
+def show_states(table: pd.DataFrame, *, cells: bool = False) -> None:
+    """Print how far an archive is: cells by state, and why some failed."""
+    counts = table["state"].value_counts()
+    done = table[table["state"] == "done"]
+    order = ("planned", "running", "done", "empty", "failed")
+    lines = {name: f"{counts[name]:,}" for name in order if name in counts}
+    if len(done):
+        lines["good"] = f"{done['good'].mean():.1%} of all pixels, {done['good'].min():.1%} of the worst cell"
+    if cells:
+        shown = Table(box=None, header_style="bold", pad_edge=False)
+        heads = ("cell", "state", "good", "scenes", "attempts", "seconds")
+        for head in heads:
+            shown.add_column(head, justify="left" if head in ("cell", "state") else "right")
+        for row in table.to_dict("records"):
+            good = "" if row["good"] != row["good"] or row["good"] is None else f"{row['good']:.1%}"
+            shown.add_row(*map(str, (row["cell"], row["state"], good, row["scenes"], row["attempts"],
+                                     f"{row['seconds']:.1f}")))  # fmt: skip
+        console.print(shown)
+    show_result(lines)
+    for cause, own in table[table["state"] == "failed"].groupby("why")["cell"]:
+        said = f"{len(own):,} failed: {', '.join(own[:5])}{', ...' * (len(own) > 5)}: {cause}"
+        console.print(Text(said, style="red"))
 
 
 def show_result(lines: dict[str, str]) -> None:

@@ -81,9 +81,9 @@ def _names(seen: Observations) -> tuple[str, ...]:
 
 
 def _no_data(layers: Block, names: tuple[str, ...]) -> None:
-    """Make no data of whole numbers NaN; but a count of 0 stays."""
+    """Make no data of whole numbers NaN; but a count of 0 stays, and bits."""
     for layer, name in zip(layers, names, strict=True):
-        if name != "count":
+        if name != "count" and not name.startswith("used"):
             layer[layer == 0] = np.nan
 
 

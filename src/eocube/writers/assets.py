@@ -116,6 +116,7 @@ def _of_tiff(file: Path) -> dict[str, Any]:
         resolution = abs(opened.transform.a)
         values = [spectra[i] for i, name in enumerate(names) if not is_class(name, {})]
         roles = ["data", "reflectance"] if values and all(values) else ["data"] if values else ["metadata"]
+        roles = ["visual"] if _is_picture(opened) else roles
         found: dict[str, Any] = {
             "roles": roles,
             "proj:shape": [opened.height, opened.width],
@@ -128,6 +129,12 @@ def _of_tiff(file: Path) -> dict[str, Any]:
         if opened.crs and opened.crs.is_projected:
             found["gsd"] = resolution
     return found
+
+
+def _is_picture(opened: Any) -> bool:
+    """Whether a file is a picture: bytes of red, green and blue."""
+    colours = [colour.name for colour in opened.colorinterp]
+    return set(opened.dtypes) == {"uint8"} and colours == ["red", "green", "blue"]
 
 
 def _raster_band(opened: Any, index: int, name: str, band: Band | None) -> dict[str, Any]:

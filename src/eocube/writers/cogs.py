@@ -186,7 +186,7 @@ def _write(
             finals.append((final, drafts))
         _write_plain(layers, made)
         for final, drafts in finals:
-            _to_cog(drafts, final)
+            _finish(drafts, final)
     return places
 
 
@@ -264,19 +264,29 @@ def _created(layers: xr.DataArray, path: Path, bands: Named, tags: Mapping[str, 
     return file
 
 
-def _to_cog(drafts: Mapping[Path, tuple[str, list[int]]], final: Path) -> None:
+def _finish(drafts: Mapping[Path, tuple[str, list[int]]], final: Path) -> None:
+    """Make one file of drafts, each with bands whose overviews are made alike."""
+    import rasterio
+
+    (source, (how, _)), *more = drafts.items()
+    if more:
+        source = source.with_suffix(".vrt")
+        with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False, GDAL_CACHEMAX=_CACHE):
+            joined(drafts, source)
+    to_cog(source, final, how)
+    for draft in drafts:
+        draft.unlink(missing_ok=True)
+
+
+def to_cog(plain: Path, final: Path, overviews: str) -> None:
+    """Turn a tiled GeoTIFF into a cloud-optimised one, and remove it."""
     import rasterio
     import rasterio.shutil
 
-    (source, (how, _)), *more = drafts.items()
     with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False, GDAL_CACHEMAX=_CACHE):
-        if more:
-            source = source.with_suffix(".vrt")
-            joined(drafts, source)
         rasterio.shutil.copy(
-            source, final, driver="COG", compress="DEFLATE", predictor="YES", blocksize=BLOCK,
-            overview_resampling=how.upper(), bigtiff="IF_SAFER", statistics="YES",
+            plain, final, driver="COG", compress="DEFLATE", predictor="YES", blocksize=BLOCK,
+            overview_resampling=overviews.upper(), bigtiff="IF_SAFER", statistics="YES",
             num_threads="ALL_CPUS",
         )  # fmt: skip
-    for draft in (source, *drafts):
-        draft.unlink(missing_ok=True)
+    plain.unlink()

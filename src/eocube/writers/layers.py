@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 from ..errors import BandError, InputError
 from ..sentinel2 import BANDS, Band, band_name
 
-CLASSES = ("scl", "count", "source", "rung", "class", "doy", "date")
+CLASSES = ("scl", "count", "source", "used", "rung", "class", "doy", "date")
 """Names of layers of which a mean means nothing, whatever their dtype."""
 
 

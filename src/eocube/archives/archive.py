@@ -1,0 +1,281 @@
+"""An archive: a recipe, a ledger and a place, as one thing to plan, run and look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..cells import cells_of
+from ..errors import ArchiveError, InputError, NoItemsError
+from .bars import cells_bar
+from .ledgers import LEASE, Ledger, Outcome, ledger_url
+from .places import Place, place_of
+from .recipes import Recipe, read_recipe
+from .runs import Run, Runner
+from .shelves import write_shelf
+from .works import plans_for, scenes_for
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEDGER = "ledger.sqlite"
+
+
+class Archive:
+    """A cloud-free archive of MGRS cells: planned, made cell by cell, resumed, watched.
+
+    Parameters
+    ----------
+    out : path
+        A folder, or ``"s3://bucket/key"``.
+    recipe : Recipe or path, optional
+        Default: the one that the archive at ``out`` was begun with.
+    ledger : path or URL, optional
+        Where it is written down which cells are done. Default: ``ledger.sqlite`` in the folder. For runners
+        on many machines a database, ``"postgresql+psycopg://user@host/name"``; for S3 one must be given.
+    catalog : optional
+        Where to search, instead of what the recipe names; anything :func:`eocube.search` takes.
+    memory : int or str
+        What a task may take.
+    lease : float
+        Seconds without a sign of life after which a runner on another machine counts as gone.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive was begun with another recipe (it says which fields differ), there is none and no
+        recipe was given, or the ledger cannot be used.
+    RecipeError
+        If the recipe cannot be used.
+    OutputError
+        If the folder cannot be made.
+
+    Examples
+    --------
+    >>> import eocube, tempfile
+    >>> world = eocube.sample.cached()
+    >>> recipe = eocube.Recipe(
+    ...     "year", "2021-06/2022-05", cells=("33TTN", "32TQT"), bands=("B02", "B03", "B04"),
+    ...     catalog=str(world.items_path),
+    ... )
+    >>> archive = eocube.Archive(tempfile.mkdtemp(), recipe)
+    >>> run = archive.run(bar=False)
+    >>> run.done, run.failed
+    (['32TQT', '33TTN'], [])
+    >>> [item.id for item in eocube.search(archive.catalog_path)]
+    ['33TTN_2021-06-01_2022-06-01', '32TQT_2021-06-01_2022-06-01']
+    """
+
+    def __init__(
+        self,
+        out: str | os.PathLike[str],
+        recipe: Recipe | str | os.PathLike[str] | None = None,
+        *,
+        ledger: str | os.PathLike[str] | None = None,
+        catalog: Any = None,
+        memory: int | str = "1GB",
+        lease: float = LEASE,
+    ) -> None:
+        self.place: Place = place_of(out)
+        wanted = read_recipe(recipe) if isinstance(recipe, str | os.PathLike) else recipe
+        self.ledger = self._ledger(ledger, wanted, lease)
+        kept = self.ledger.recipe()
+        if wanted is None and kept is None:
+            raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
+        if wanted is not None and kept is not None and wanted.hash != kept.hash:
+            raise ArchiveError(
+                f"{self.place} holds an archive of another recipe: {'; '.join(wanted.differences(kept))}. "
+                "Take that recipe, or another folder."
+            )
+        found = wanted or kept
+        assert found is not None
+        self.recipe: Recipe = found
+        self.begun = kept is not None
+        self.memory = memory
+        self._catalog = found.catalog if catalog is None else catalog
+        if isinstance(self._catalog, tuple):
+            self._catalog = list(self._catalog)
+
+    def _ledger(self, given: Any, recipe: Recipe | None, lease: float) -> Ledger:
+        if given is None:
+            if self.place.local is None:
+                raise InputError(f"{self.place} is on S3: say where the ledger is, ledger='mine.sqlite'.")
+            given = self.place.local / LEDGER
+            if recipe is None and not given.is_file():
+                raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
+        return Ledger(ledger_url(given), "" if recipe is None else recipe.name, lease=lease)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The MGRS tiles of the recipe, those of its area among them."""
+        if self.recipe.area is None:
+            return self.recipe.cells
+        return tuple(dict.fromkeys([*self.recipe.cells, *cells_of(self.recipe.area)]))
+
+    @property
+    def catalog_path(self) -> Path:
+        """``catalog.json`` of the archive, which :func:`eocube.search` and STAC browsers read."""
+        if self.place.local is None:
+            raise InputError(f"{self.place} is on S3: search items.parquet there, or a copy.")
+        return self.place.local / "catalog.json"
+
+    def plan(self) -> pd.DataFrame:
+        """Say what each cell will be made of, and cost, from metadata alone.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per cell: ``cell``, ``state``, ``items`` (found), ``scenes`` (passes taken), ``first`` and
+            ``last`` date, ``files``, ``gigabytes`` (read, at most), ``requests``, ``hours`` (on the cores
+            there are); cells without scenes are there too. ``attrs["total"]`` has the sums.
+        """
+        import pandas as pd
+
+        states = {row["cell"]: row["state"] for row in self.ledger.rows()}
+        rows = [
+            {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)} for cell in self.cells
+        ]
+        table = pd.DataFrame(rows)
+        sums = {name: table[name].sum() for name in ("scenes", "files", "gigabytes", "requests", "hours")}
+        table.attrs["total"] = {"cells": len(table), **{name: float(value) for name, value in sums.items()}}
+        return table
+
+    def _cost(self, cell: str) -> dict[str, Any]:
+        try:
+            scenes = scenes_for(self.recipe, cell, self._catalog)
+        except NoItemsError:
+            return {"items": 0, "scenes": 0, "first": "", "last": "", "files": 0, "gigabytes": 0.0,
+                    "requests": 0, "hours": 0.0}  # fmt: skip
+        plans = [
+            rungs[0]
+            for rungs in plans_for(self.recipe, scenes, memory=self.memory, verify_offset=False).values()
+        ]
+        estimates = [plan.estimate() for plan in plans]
+        days = [scene.day for scene in plans[0].scenes]
+        return {
+            "items": scenes.found, "scenes": len(plans[0].scenes),
+            "first": str(min(days)), "last": str(max(days)),
+            "files": sum(plan.cost.files for plan in plans),
+            "gigabytes": round(sum(one.bytes for one in estimates) / 1e9, 3),
+            "requests": sum(one.requests for one in estimates),
+            "hours": round(sum(one.seconds for one in estimates) / 3600, 4),
+        }  # fmt: skip
+
+    def run(
+        self,
+        *,
+        resume: bool = True,
+        retry_failed: bool = False,
+        only_below: float | None = None,
+        relax: bool = False,
+        max_cells: int | None = None,
+        bar: bool | None = None,
+        told: Callable[[str, Outcome | None], None] | None = None,
+    ) -> Run:
+        """Make the cells that are planned, on Dask's threads or the cluster whose client is open.
+
+        Several runners may work at one archive at once, in as many processes or machines: no cell is made
+        twice. A cell is there whole or not at all; a run that was killed is resumed by running again.
+
+        Parameters
+        ----------
+        resume : bool
+            False: refuse an archive that was begun before.
+        retry_failed : bool
+            Cells that failed are planned anew.
+        only_below : float, optional
+            With ``relax``: cells that are done with a smaller good share (0 to 1) are made anew, by the
+            recipe's ladder.
+        relax : bool
+            See ``only_below``.
+        max_cells : int, optional
+            Stop after so many.
+        bar : bool, optional
+            Whether to show a bar. Default: in a terminal and in a notebook.
+        told : callable, optional
+            Called with each cell as it begins (and None) and as it ends (and its Outcome).
+
+        Returns
+        -------
+        Run
+            What was done. A cell that fails does not end the run: its cause is in :meth:`status`.
+
+        Raises
+        ------
+        ArchiveError
+            If the ledger cannot be used, or ``resume=False`` and the archive was begun before.
+        OutputError
+            If there is no room left; the cell is given back.
+        ClusterError
+            If the cluster was lost; the cell is given back.
+        InputError
+            If the options do not go together.
+        """
+        if self.begun and not resume:
+            raise ArchiveError(f"{self.place} holds this archive already: resume it, or take another folder.")
+        if (only_below is None) == relax:
+            raise InputError("only_below= and relax= go together: run(only_below=0.9, relax=True).")
+        if only_below is not None and not 0 <= only_below <= 1:
+            raise InputError(f"only_below={only_below!r} is no share: give 0 to 1.")
+        if max_cells is not None and (isinstance(max_cells, bool) or max_cells < 1):
+            raise InputError(f"max_cells={max_cells!r}: give 1 or more.")
+        self.ledger.begin(self.recipe, self.cells)
+        self.begun = True
+        known = {self.recipe.identity(row["cell"]) for row in self.ledger.rows()}
+        self.place.sweep(known)
+        self.ledger.again(failed=retry_failed, below=only_below, relax=relax)
+        runner = Runner(self.recipe, self._catalog, self.place, self.ledger, self.memory)
+        with cells_bar(self.ledger, bar) as shown:
+
+            def both(cell: str, outcome: Outcome | None) -> None:
+                shown(cell, outcome)
+                if told is not None:
+                    told(cell, outcome)
+
+            try:
+                done = runner.run(max_cells=max_cells, told=both)
+            except BaseException:
+                with suppress(OSError, InputError):  # what stopped the run is what should be heard
+                    write_shelf(self.recipe, self.place, self.ledger)
+                raise
+        write_shelf(self.recipe, self.place, self.ledger)
+        return done
+
+    def status(self) -> pd.DataFrame:
+        """Return the ledger: a row per cell.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``cell``, ``state`` (planned, running, done, empty, failed), ``good`` (share of pixels with
+            data, 0 to 1), ``scenes``, ``attempts``, ``seconds``, ``read_bytes``, ``requests``, ``relaxed``,
+            ``started``, ``ended`` (UTC, text), ``why``.
+        """
+        import pandas as pd
+
+        names = (
+            "cell", "state", "good", "scenes", "attempts", "seconds", "read_bytes", "requests", "relaxed",
+            "started", "ended", "why",
+        )  # fmt: skip
+        rows = self.ledger.rows() or [{"cell": cell, "state": "planned"} for cell in self.cells]
+        return pd.DataFrame(rows, columns=list(names))
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.ledger.close()
+
+    def __repr__(self) -> str:
+        states = self.status()["state"].value_counts()
+        order = ("done", "running", "planned", "empty", "failed")
+        said = ", ".join(f"{states[name]:,} {name}" for name in order if name in states)
+        own = self.recipe
+        lines = {
+            "place": self.place,
+            "period": own.period,
+            "cells": f"{len(self.cells):,}: {said}",
+            "recipe": f"{own.hash[:12]}: {own.reducer}, {own.mask}, {own.scenes} scenes, {own.grid}",
+        }
+        return "\n".join([f"<eocube.Archive {own.name}>", *(f"  {k:<8}{v}" for k, v in lines.items())])
