@@ -66,7 +66,12 @@ def test_it_uses_the_public_face_alone():
 
 
 def test_mypy_is_strict_about_it(package):
+    """And sees eocube's types: what does not fit them is found."""
     copy, installed = package
-    shutil.copytree(installed / "fieldgreen", copy / "src" / "fieldgreen", dirs_exist_ok=True)
-    said = run([sys.executable, "-m", "mypy", "--config-file", "pyproject.toml"], copy)
-    assert "no issues found in 1 source file" in said
+    shutil.copytree(installed / "fieldgreen", copy / "src" / "fieldgreen")
+    words = [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml"]
+    assert "no issues found in 1 source file" in run(words, copy)
+    file = copy / "src" / "fieldgreen" / "__init__.py"
+    file.write_text(file.read_text() + '\nwrong: int = eo.search("folder")\n')
+    with pytest.raises(AssertionError, match='"ItemCollection", variable has type "int"'):
+        run(words, copy)
