@@ -99,11 +99,12 @@ intersphinx_mapping = (
 html_theme = "pydata_sphinx_theme"
 html_title = "eocube"
 html_static_path = ["_static"]
+html_favicon = "_static/logo.svg"
 html_css_files = ["eocube.css"]
 html_show_sourcelink = False
 html_sidebars = {"index": [], "tutorial": ["sidebar-nav-bs"]}
 html_theme_options = {
-    "logo": {"text": "eocube"},
+    "logo": {"text": "eocube", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
@@ -111,8 +112,8 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
-    "pygments_light_style": "tango",
-    "pygments_dark_style": "monokai",
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
 }
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -152,17 +153,34 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _api() -> None:
-    """Write the API's pages: every public name is in them."""
-    folder = DOCS / "api"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+def _groups() -> dict[str, list[str]]:
+    """Return the public names by group: every one is in one."""
     public = [name for name in eocube.__all__ if name not in (*VALUES, *MODULES)]
     errors = [name for name in public if isinstance(getattr(eocube, name), type)
               and issubclass(getattr(eocube, name), Exception)]  # fmt: skip
     groups = {title: [name for name in names if name in public] for title, names in GROUPS.items()}
     known = {name for names in groups.values() for name in names} | set(errors)
     groups["More"] = [name for name in public if name not in known]
+    return groups
+
+
+def _names() -> str:
+    """Return the public names, group by group, for the page above the API."""
+    rows = [
+        f"| {title} | " + ", ".join(f"{{py:obj}}`{name} <eocube.{name}>`" for name in names) + " |"
+        for title, names in _groups().items() if names
+    ]  # fmt: skip
+    rows.append("| Catalogs | " + ", ".join(f"{{py:obj}}`{n} <eocube.catalogs.{n}>`" for n in VALUES) + " |")
+    rows.append("| Further | [seams](api/seams.rst), [errors](api/errors.rst), [the made-up archive](api/sample.rst) |")
+    return "\n\n## Names\n\n| for | names |\n|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _api() -> None:
+    """Write the API's pages: every public name is in them."""
+    folder = DOCS / "api"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    groups = _groups()
     parts = ["API", "===", "", "All of it is reached as ``import eocube as eo``.", ""]
     for title, names in groups.items():
         if names:
@@ -218,6 +236,8 @@ def _read(_app: object, docname: str, content: list[str]) -> None:
     content[0] = _links(content[0])
     if docname == "index":
         content[0] += _toctree(list(NAVIGATION), hidden=True)
+    elif docname == "reference":
+        content[0] += _names() + _toctree(_pages(docname), hidden=True)
     elif docname in NAVIGATION:
         content[0] += _toctree(_pages(docname))
 
