@@ -110,7 +110,7 @@ def furnish(folder: Path) -> None:
     from odc.geo.geom import box
 
     world = eo.sample.cached()
-    left, bottom, _, top = world.grid.extent.boundingbox
+    left, bottom, _, _ = world.grid.extent.boundingbox
     shapes = [
         box(left + 900 + 250 * i, bottom + 600, left + 1080 + 250 * i, bottom + 800, world.grid.crs).geom
         for i in range(3)

@@ -219,7 +219,7 @@ def sections_of(text: str) -> list[str]:
 
 def test_tables_of_figures_name_the_command():
     """Seven cells that are numbers and nothing else are a table of figures."""
-    number = re.compile(r"[\d.,%()/*×\-+ ]*\d[\d.,%()/*×\-+ ]*( (MB|kB|GB|s|ms))?")
+    number = re.compile(r"[\d.,%()/*x\-+ ]*\d[\d.,%()/*x\-+ ]*( (MB|kB|GB|s|ms))?")
     tables = 0
     for path in PAGES:
         for section in sections_of(path.read_text(encoding="utf-8")):

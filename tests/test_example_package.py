@@ -61,7 +61,8 @@ def test_it_uses_the_public_face_alone():
         node.attr for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "eo"
     }  # fmt: skip
-    assert used and used <= set(eocube.__all__)
+    assert used
+    assert used <= set(eocube.__all__)
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and "eocube" in str(node.module)]
 
 

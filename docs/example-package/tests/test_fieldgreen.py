@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import eocube as eo
 import numpy as np
 import pytest
 from fieldgreen import FieldError, monthly_ndvi
+
+import eocube as eo
 
 PERIOD = "2021-06/2022-05"
 

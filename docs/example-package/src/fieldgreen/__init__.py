@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import eocube as eo
 import pandas as pd
+
+import eocube as eo
 
 __all__ = ["MASK", "FieldError", "monthly_ndvi"]
 __version__ = "1.0.0"
