@@ -57,14 +57,16 @@ NAVIGATION: dict[str, list[str]] = {
 GROUPS: dict[str, list[str]] = {
     "Searching": ["search", "search_tiles", "best", "score", "Catalog", "LocalIndex", "audit"],
     "Where and what": ["area", "grid_for", "plan", "Plan", "load", "lost"],
-    "Masks": ["SCLMask", "S2Cloudless", "CloudProbability", "ProjectedShadow", "mask", "vote", "masks_of",
-              "compare_masks", "Pixels"],
-    "Composites": ["composite", "Median", "Mean", "Percentile", "Min", "Max", "Count", "GeoMedian", "Medoid",
-                   "MaxNDVI", "MaxIndex", "First", "Latest", "BestPixel", "sources"],
-    "Indices and series": ["ndvi", "index", "timeseries"],
-    "Writing": ["write_cog", "write_zarr", "write_netcdf", "write_item"],
+    "Masks": ["SCLMask", "S2Cloudless", "CloudProbability", "ProjectedShadow", "UkisCSMask", "mask", "mask_from", "vote",
+              "masks_of", "compare_masks", "Pixels"],
+    "Composites": ["composite", "fill_ladder", "Rung", "Rolling", "Climatology", "sources"],
+    "Reducers": ["Median", "Mean", "Percentile", "Min", "Max", "Count", "GeoMedian", "WeightedMean", "Medoid", "MaxNDVI",
+                 "MaxIndex", "First", "Latest", "BestPixel"],
+    "Indices": ["ndvi", "evi", "evi2", "savi", "ndre", "ndwi", "mndwi", "ndmi", "nbr", "ndbi", "index"],
+    "Series": ["timeseries", "smooth", "season_metrics", "Whittaker", "SavitzkyGolay", "Linear"],
+    "Writing": ["write_cog", "write_zarr", "write_netcdf", "write_item", "write_collection", "publish"],
     "Pictures": ["rgb", "plot_rgb", "plot_map", "plot_masks", "plot_series", "contact_sheet", "timelapse", "explore"],
-    "Clusters": ["cluster"],
+    "Clusters": ["cluster", "progress"],
 }  # fmt: skip
 SEAMS = ["masks.Mask", "masks.algebra.MaskLike", "reducers.Reducer", "loaders.Loader", "loaders.Source"]
 VALUES = [name for name in eocube.__all__ if isinstance(getattr(eocube, name), eocube.Catalog)]

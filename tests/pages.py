@@ -7,7 +7,7 @@ replaced but two things that a test cannot have:
   ``eo.PLANETARY_COMPUTER`` are the same values `at` the made-up archive, which lies at the place and the
   time the pages ask for. So a search, its area, period and filters, is really made. A catalog of which there
   is no copy is not replaced, and the tests have no network.
-- A cluster on this machine has one worker, however many were asked for.
+- A cluster on this machine has one worker, and one of a gateway two, however many were asked for.
 
 A block that cannot run at all has the comment ``% not run: why`` before it; the tests list these.
 """
@@ -98,8 +98,8 @@ def read_here(monkeypatch) -> None:
     opened = eo.cluster
 
     def cluster(workers=None, **options):
-        local = not options.get("gateway") and not options.get("address")
-        return opened(1 if local else workers, **options)
+        few = {"gateway": 2, "address": workers}
+        return opened(next((few[kind] for kind in few if options.get(kind)), 1), **options)
 
     monkeypatch.setattr(eo, "cluster", cluster)
 
@@ -144,8 +144,11 @@ def start() -> dict[str, object]:
     }  # fmt: skip
 
 
-def run_python(path: Path, have: dict[str, object], monkeypatch) -> types.ModuleType:
-    """Run the python blocks of a page in order; a text block right after one is what it printed."""
+def run_python(path: Path, have: dict[str, object], monkeypatch, *, needs: str = "") -> types.ModuleType:
+    """Run the python blocks of a page in order; a text block right after one is what it printed.
+
+    Of those that are not run, the ones run that need what is said here.
+    """
     import matplotlib.pyplot as plt
 
     mpl.use("Agg")
@@ -153,7 +156,7 @@ def run_python(path: Path, have: dict[str, object], monkeypatch) -> types.Module
     monkeypatch.setitem(sys.modules, module.__name__, module)
     printed = ""
     for block in blocks_of(path):
-        if block.language == "python" and not block.not_run:
+        if block.language == "python" and (not block.not_run or (needs and block.not_run.startswith(needs))):
             out = io.StringIO()
             with warnings.catch_warnings(), redirect_stdout(out):
                 warnings.simplefilter("ignore")

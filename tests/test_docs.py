@@ -15,7 +15,7 @@ import eocube as eo
 from .pages import DOCS, PAGES, ROOT, blocks_of, furnish, read_here, run_python, run_shell, start
 
 NOT_RUN = {"cluster.md": 4}
-"""How many blocks of a page cannot run at all: three need a dask-gateway, one an account of Coiled."""
+"""Blocks that do not run here: three need a dask-gateway (tests/test_gateway.py runs them), one an account of Coiled."""
 
 LANGUAGES = {"python", "sh", "text", "toml", ""}
 WITH_PYTHON = [path for path in PAGES if any(block.language == "python" for block in blocks_of(path))]
