@@ -109,7 +109,7 @@ def _dated(result: xr.DataArray, cube: xr.DataArray, calendar: Calendar) -> xr.D
 
 def _items_of(cube: xr.DataArray, members: NDArray[np.bool_]) -> NDArray[np.str_]:
     """Return the ids of the Items of each period, given which dates (period, time) belong to it."""
-    own = cube["items"].values.astype(str)
+    own = cube["items"].values.astype("O").astype(str)  # text of a Zarr store is StringDType
     return np.asarray([" ".join(sorted(set(" ".join(own[dates]).split()))) for dates in members])
 
 
@@ -117,7 +117,7 @@ def made_of(cube: xr.DataArray) -> dict[str, Any]:
     """Return what a composite was made of, as far as the cube says it: Items, first and last date."""
     found: dict[str, Any] = {}
     if "items" in cube.coords:
-        found["items"] = sorted(set(" ".join(cube["items"].values.astype(str)).split()))
+        found["items"] = sorted(set(" ".join(cube["items"].values.astype("O").astype(str)).split()))
     if cube["time"].dtype.kind == "M":
         times = cube["time"].values.astype("datetime64[s]")
         found |= {"first_date": f"{times.min()}Z", "last_date": f"{times.max()}Z"}

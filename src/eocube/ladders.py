@@ -250,7 +250,7 @@ def _items(cubes: list[xr.DataArray], members: Sequence[Bools]) -> list[str]:
     """Return of each period the Items that may be in it; nothing if a cube does not say its own."""
     if not all("items" in cube.coords for cube in cubes):
         return []
-    names = [cube["items"].values.astype(str) for cube in cubes]
+    names = [cube["items"].values.astype("O").astype(str) for cube in cubes]
     return [
         " ".join(sorted({item for own, rows in zip(names, members, strict=True)
                          for items in own[rows[period]] for item in items.split()}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..extras import needed
+from ..reducers import Percentile
 from .shrinking import check_one_band, has_colour, lone_band, small
 
 COLOURS = ("red", "green", "blue")
@@ -212,9 +212,7 @@ def limits_of(
 
 
 def _quartile(values: NDArray[Any]) -> NDArray[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # where no date is clear
-        return np.asarray(np.nanpercentile(values, 25, axis=0))
+    return Percentile(25)(values)  # numpy's nanpercentile goes pixel by pixel
 
 
 def _scaled(values: NDArray[Any], limits: NDArray[np.float64]) -> NDArray[Any]:

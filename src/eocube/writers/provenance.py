@@ -30,7 +30,7 @@ def items_of(array: xr.DataArray | xr.Dataset) -> tuple[str, ...]:
     """Return the ids of all Items that an array was made of, as far as it says so; sorted."""
     said = array.attrs.get("items")
     if said is None and "items" in array.coords:
-        said = " ".join(np.atleast_1d(array["items"].values).astype(str)).split()
+        said = " ".join(np.atleast_1d(array["items"].values).astype("O").astype(str)).split()
     if isinstance(said, str):
         said = said.split()
     return tuple(sorted({str(item) for item in said or ()}))
