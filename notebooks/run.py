@@ -66,6 +66,7 @@ def _environment(folder: str) -> dict[str, str]:
     paths = [str(Path(eocube.__file__).parents[1]), *filter(None, [found.get("PYTHONPATH")])]
     return found | {
         "PYTHONPATH": os.pathsep.join(paths),
+        "MATPLOTLIBRC": str(FOLDER / "matplotlibrc"),
         "IPYTHONDIR": str(Path(folder) / ".ipython"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "http_proxy": _NO_NETWORK,
