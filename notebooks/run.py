@@ -83,6 +83,8 @@ def cleaned(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.id = f"cell-{number:02}"
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _loads_scripts(output)]
         for output in cell.get("outputs", []):
             output.pop("transient", None)
             if "metadata" in output:
@@ -91,6 +93,15 @@ def cleaned(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 if kind == "text/html":  # xarray's tables have names that are other each time
                     output.data[kind] = _UUID.sub(lambda m: names.setdefault(m[0], f"id-{len(names)}"), text)
     return book
+
+
+def _loads_scripts(output: nbformat.NotebookNode) -> bool:
+    """Whether an output shows nothing: libraries bring their scripts when they are imported."""
+    data = output.get("data", {})
+    if "application/javascript" in data:
+        return True
+    page = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", "", data.get("text/html", "."), flags=re.DOTALL)
+    return not page.strip() and not any(kind.startswith("image/") for kind in data)
 
 
 def differences(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> list[str]:
