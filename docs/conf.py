@@ -145,7 +145,7 @@ def _copy() -> None:
         _write(DOCS / name, _links(down.replace("](docs/", "](")))
     shutil.rmtree(DOCS / "notebooks", ignore_errors=True)
     shutil.copytree(
-        ROOT / "notebooks", DOCS / "notebooks", ignore=shutil.ignore_patterns("*checkpoints", "*.py")
+        ROOT / "notebooks", DOCS / "notebooks", ignore=shutil.ignore_patterns("*checkpoints", "*.py", "__pycache__")
     )
 
 

@@ -15,7 +15,8 @@ from .layers import crs_text, geobox_of
 from .remotes import Remote
 
 _OF_DATES = (
-    "items", "first_date", "last_date", "scenes", "offsets", "left_out", "skipped", "recipe", "losses",
+    "items", "first_date", "last_date", "scenes", "offsets_applied", "left_out", "skipped", "recipe",
+    "losses",
     "source", "eocube_plan",
 )  # fmt: skip
 """Attributes that may differ from date to date."""

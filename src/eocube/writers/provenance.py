@@ -43,7 +43,9 @@ def recipe_of(array: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     dtypes = {str(a.dtype) for a in (array.data_vars.values() if isinstance(array, xr.Dataset) else [array])}
     bands = np.atleast_1d(array["band"].values) if "band" in array.coords else [getattr(array, "name", None)]
     said = {
-        name: attrs[name] for name in ("mask", "reducer", "resampling", "offsets", "skipped") if name in attrs
+        name: attrs[name]
+        for name in ("mask", "reducer", "resampling", "offsets_applied", "skipped")
+        if name in attrs
     }
     return {
         "items": list(items_of(array)),
