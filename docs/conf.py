@@ -55,7 +55,7 @@ NAVIGATION: dict[str, list[str]] = {
 # The public names in groups; one that is in no group is shown under "More".
 GROUPS: dict[str, list[str]] = {
     "Searching": ["search", "search_tiles", "best", "score", "Catalog", "LocalIndex", "audit"],
-    "Where and what": ["area", "grid_for", "plan", "Plan", "load", "lost"],
+    "Where and what": ["area", "cells_of", "grid_for", "plan", "Plan", "load", "lost"],
     "Masks": ["SCLMask", "S2Cloudless", "CloudProbability", "ProjectedShadow", "mask", "vote", "masks_of",
               "compare_masks", "Pixels"],
     "Composites": ["composite", "Median", "Mean", "Percentile", "Min", "Max", "Count", "GeoMedian", "Medoid",

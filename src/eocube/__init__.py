@@ -58,6 +58,7 @@ _WHERE = {
     "area": "areas",
     "audit": "audits",
     "best": "choices",
+    "cells_of": "cells",
     "compare_masks": "comparisons",
     "cluster": "clusters",
     "composite": "composites",
@@ -152,6 +153,7 @@ __all__ = [
     "area",
     "audit",
     "best",
+    "cells_of",
     "compare_masks",
     "cluster",
     "composite",
@@ -218,6 +220,7 @@ if TYPE_CHECKING:
         PLANETARY_COMPUTER,
         Catalog,
     )
+    from .cells import cells_of
     from .choices import best, score
     from .clusters import cluster
     from .comparisons import compare_masks

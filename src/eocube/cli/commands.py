@@ -165,6 +165,8 @@ def series(request: Request, fields: Path | None, out: Path, overwrite: bool, **
 @click.option("--size", type=int, default=240, show_default=True, help="Pixels of 10 m along a tile's side.")
 @click.option("--landscape", default="fields", show_default=True,
               help="What the ground is: fields, forest, desert, steppe, snow, water or silt.")
+@click.option("--places", type=int, default=1, show_default=True,
+              help="Pairs of tiles in two UTM zones, 1 to 20, each 100 km further south.")
 @click.option("--faults", is_flag=True, help="Give the SCL the faults of the real one.")
 def sample(folder: Path, **options: Any) -> None:
     """Write the embedded made-up archive into FOLDER."""
