@@ -20,14 +20,14 @@ from ..ladders import fill_ladder
 from ..periods import Period
 from ..plans import Plan, plan
 from ..queries import search_tiles
-from ..reducers import Count, Used
+from ..reducers import CLOUD_DISTANCE, Count, Used
 from ..reducers.joining import Join
 from ..sentinel2 import BANDS, band_name
 from ..writers.cogs import write_cogs
 from ..writers.products import write_item
 from .expressions import mask_from_text, reducer_from_text
 from .pictures import write_tci
-from .recipes import Recipe, rung_of
+from .recipes import Recipe, layers_for, rung_of
 
 if TYPE_CHECKING:
     import pystac
@@ -139,7 +139,8 @@ def plans_for(
     """Plan a cell: for each resolution the plans of its rungs."""
     made: dict[float, list[Plan]] = {}
     for pixel, grid in grids_for(recipe, scenes.first).items():
-        bands = [band for band in recipe.bands if BANDS[band_name(band)].resolution == pixel]
+        own = tuple(name for name in map(band_name, recipe.bands) if BANDS[name].resolution == pixel)
+        bands = layers_for(reducer_from_text(recipe.reducer), own)
         made[pixel] = [
             plan(
                 items, grid, bands=bands, mask=mask_from_text(mask), dtype="uint16", memory=memory,
@@ -203,7 +204,7 @@ def _files(made: xr.DataArray, folder: Path, *, counted: bool) -> dict[Path, lis
         known = BANDS.get(name)
         if known is not None and known.kind == "reflectance":
             files[folder / f"{known.esa}.tif"] = [name]
-        elif counted:
+        elif counted and name != CLOUD_DISTANCE:
             # Those of several words in one file: they are read together.
             files.setdefault(folder / f"{name.partition('_')[0]}.tif", []).append(name)
     return files
