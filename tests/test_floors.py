@@ -21,7 +21,7 @@ FLOORS = {
     3: {"reading", "ready", "planes", "zonals", "audits", "climbs"},
     4: {"lazy", "ledgers", "watches", "cubes", "flags", "comparisons", "composites", "series", "writers", "ladders",
         "smoothing", "seasons"},
-    5: {"__init__", "__main__", "cli", "plots", "bars", "clusters"},
+    5: {"__init__", "__main__", "cli", "plots", "bars", "clusters", "archives"},
 }
 BESIDE = {"sample"}
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
