@@ -10,6 +10,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from ..writers.cogs import BLOCK, to_cog
+from ..writers.fullness import noticing_full
 
 SATURATION = 2000
 """Reflectance * 10000 that becomes 255 in a Level-2A product's TCI; 1 is the least, 0 is no data.
@@ -45,7 +46,7 @@ def write_tci(files: Sequence[Path], path: Path) -> None:
             "crs": first.crs, "transform": first.transform, "nodata": 0, "photometric": "RGB", "tiled": True,
             "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "LZW", "bigtiff": "IF_SAFER",
         }  # fmt: skip
-        with rasterio.open(plain, "w", **profile) as out:
+        with noticing_full(path.parent), rasterio.open(plain, "w", **profile) as out:
             for _, window in first.block_windows(1):
                 values = np.stack([source.read(1, window=window) for source in sources])
                 shown = true_colour(values)

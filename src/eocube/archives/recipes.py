@@ -85,7 +85,8 @@ class Recipe:
         observation: a more lenient mask as text, or ``"years=1"``, the same days of so many years before and
         after.
     min_count : int
-        Clear observations a pixel needs before the next rung is tried.
+        Clear observations a pixel needs, or the next rung is tried; where no rung has so many, the first
+        that has any gives it.
     on_error : {"raise", "skip"}
         A file that cannot be read makes its cell fail; or is left out, and listed in the Item.
     title, description, license : str

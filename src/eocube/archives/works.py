@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dask.array as da
 from odc.geo.geobox import GeoBox
 
 from ..choices import best
@@ -193,7 +194,13 @@ def _composite(recipe: Recipe, rungs: list[Plan], *, counted: bool) -> xr.DataAr
     how = reducer_from_text(recipe.reducer)
     used = Used(sum(len(rung.scenes) for rung in rungs))
     if len(rungs) > 1:
-        return fill_ladder(rungs, Join((how, used)) if counted else how, min_count=recipe.min_count)
+        every = Join((how, used)) if counted else how
+        made = fill_ladder(rungs, every, min_count=recipe.min_count)
+        if recipe.min_count == 1:
+            return made
+        # Where no rung has so many, one is better than none, as it was before.
+        any_at_all = fill_ladder(rungs, every)
+        return made.copy(data=da.where(made.sel(band=RUNG).data > 0, made.data, any_at_all.data))
     return composite(load(rungs[0]), [how, Count(), used] if counted else how)
 
 

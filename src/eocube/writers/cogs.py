@@ -14,6 +14,7 @@ import xarray as xr
 from ..errors import InputError
 from ..lazy import check_memory
 from ..ledgers import lost, tokens_of
+from .fullness import noticing_full
 from .layers import as_layers, averaged, crs_text, geobox_of, nodata_of, scale_of, spectral
 from .outputs import check_folder, check_target, delivered
 from .provenance import tags_of
@@ -181,7 +182,8 @@ def _write(
             plain: (bands, tags.get(path) or tags_of(layers, [name for _, name in bands]))
             for plain, (path, bands) in zip(plains, files.items(), strict=True)
         }
-        _write_plain(layers, made)
+        with noticing_full(finals[0].parent):
+            _write_plain(layers, made)
         for plain, final, bands in zip(plains, finals, files.values(), strict=True):
             means = averaged(layers, [name for _, name in bands])
             how = ("average" if means else "nearest") if overviews == "auto" else overviews
@@ -261,7 +263,8 @@ def to_cog(plain: Path, final: Path, overviews: str) -> None:
     import rasterio
     import rasterio.shutil
 
-    with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False, GDAL_CACHEMAX=_CACHE):
+    settings = {"GDAL_NUM_THREADS": "ALL_CPUS", "GDAL_TIFF_INTERNAL_MASK": False, "GDAL_CACHEMAX": _CACHE}
+    with noticing_full(final.parent), rasterio.Env(**settings):
         rasterio.shutil.copy(
             plain, final, driver="COG", compress="DEFLATE", predictor="YES", blocksize=BLOCK,
             overview_resampling=overviews.upper(), bigtiff="IF_SAFER", statistics="YES",
