@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 log = logging.getLogger("eocube.archive")
 
 LEDGER = "ledger.sqlite"
+
+_PLANNED = {
+    "state": "planned", "good": None, "scenes": 0, "attempts": 0, "seconds": 0.0, "read_bytes": 0,
+    "requests": 0, "relaxed": False, "started": "", "ended": "", "why": "",
+}  # fmt: skip
+"""What the ledger will say of a cell when it is begun."""
+
+_NOTHING = {
+    "items": 0, "scenes": 0, "first": "", "last": "", "files": 0, "gigabytes": 0.0, "requests": 0,
+    "hours": 0.0,
+}  # fmt: skip
+"""What a cell without scenes costs."""
 
 
 class Archive:
@@ -154,23 +166,29 @@ class Archive:
             raise InputError(f"{self.place} is on S3: search items.parquet there, or a copy.")
         return self.place.local / "catalog.json"
 
-    def plan(self) -> pd.DataFrame:
+    def plan(self, cells: Iterable[str] | None = None) -> pd.DataFrame:
         """Say what each cell will be made of, and cost, from metadata alone.
+
+        Parameters
+        ----------
+        cells : iterable of str, optional
+            Which; all by default.
 
         Returns
         -------
         pandas.DataFrame
             A row per cell: ``cell``, ``state``, ``items`` (found), ``scenes`` (passes taken), ``first`` and
-            ``last`` date, ``files``, ``gigabytes`` (read, at most), ``requests``, ``hours`` (on the cores
+            ``last`` date, ``files``, ``gigabytes`` (to read, about), ``requests``, ``hours`` (on the cores
             there are); cells without scenes are there too. ``attrs["total"]`` has the sums.
         """
         import pandas as pd
 
         states = {row["cell"]: row["state"] for row in self.ledger.rows()}
         rows = [
-            {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)} for cell in self.cells
+            {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)}
+            for cell in (self.cells if cells is None else cells)
         ]
-        table = pd.DataFrame(rows)
+        table = pd.DataFrame(rows, columns=["cell", "state", *_NOTHING])
         sums = {name: table[name].sum() for name in ("scenes", "files", "gigabytes", "requests", "hours")}
         table.attrs["total"] = {"cells": len(table), **{name: float(value) for name, value in sums.items()}}
         return table
@@ -179,8 +197,7 @@ class Archive:
         try:
             scenes = scenes_for(self.recipe, cell, self._catalog)
         except NoItemsError:
-            return {"items": 0, "scenes": 0, "first": "", "last": "", "files": 0, "gigabytes": 0.0,
-                    "requests": 0, "hours": 0.0}  # fmt: skip
+            return _NOTHING
         plans = [
             rungs[0]
             for rungs in plans_for(self.recipe, scenes, memory=self.memory, verify_offset=False).values()
@@ -191,9 +208,9 @@ class Archive:
             "items": scenes.found, "scenes": len(plans[0].scenes),
             "first": str(min(days)), "last": str(max(days)),
             "files": sum(plan.cost.files for plan in plans),
-            "gigabytes": round(sum(one.bytes for one in estimates) / 1e9, 3),
+            "gigabytes": round(sum(one.bytes for one in estimates) / 1e9, 6),
             "requests": sum(one.requests for one in estimates),
-            "hours": round(sum(one.seconds for one in estimates) / 3600, 4),
+            "hours": round(sum(one.seconds for one in estimates) / 3600, 6),
         }  # fmt: skip
 
     def run(
@@ -308,8 +325,45 @@ class Archive:
             "cell", "state", "good", "scenes", "attempts", "seconds", "read_bytes", "requests", "relaxed",
             "started", "ended", "why",
         )  # fmt: skip
-        rows = self.ledger.rows() or [{"cell": cell, "state": "planned"} for cell in self.cells]
-        return pd.DataFrame(rows, columns=list(names))
+        return pd.DataFrame(self._rows(), columns=list(names))
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write a report: one page of HTML that needs no network.
+
+        It has a map of the cells by state and good share, the failures by cause, the slowest cells and those
+        with the smallest good share, bytes and times, and the recipe.
+
+        Parameters
+        ----------
+        path : path
+            ``.html``; what is there is replaced.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        from ..writers.outputs import check_output, whole
+        from .reports import report
+
+        file = check_output(path, overwrite=True)
+        text = report(self.recipe, self.place, self._rows())
+        with whole(file) as final:
+            final.write_text(text, encoding="utf-8")
+        return file
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """Return the ledger's rows; before the first run, what they will be."""
+        return self.ledger.rows() or [{"cell": cell, **_PLANNED} for cell in self.cells]
+
+    def _repr_html_(self) -> str:
+        from .reports import summary
+
+        return summary(self.recipe, self.place, self._rows())
 
     def close(self) -> None:
         """Close the ledger."""
