@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..cells import cells_of
-from ..errors import ArchiveError, InputError, NoItemsError
+from ..errors import ArchiveError, InputError, NoItemsError, OutputError, shorten
 from .bars import cells_bar
 from .ledgers import LEASE, Ledger, Outcome, ledger_url
 from .places import Place, place_of
-from .recipes import Recipe, read_recipe
+from .recipes import Recipe, read_recipe, recipe_from
 from .runs import Run, Runner
 from .shelves import write_shelf
-from .works import plans_for, scenes_for
+from .works import disk_is_full, plans_for, scenes_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger("eocube.archive")
+
 LEDGER = "ledger.sqlite"
+
+_PLANNED = {
+    "state": "planned", "good": None, "scenes": 0, "attempts": 0, "seconds": 0.0, "read_bytes": 0,
+    "requests": 0, "relaxed": False, "started": "", "ended": "", "why": "",
+}  # fmt: skip
+"""What the ledger will say of a cell when it is begun."""
+
+_NOTHING = {
+    "items": 0, "scenes": 0, "first": "", "last": "", "files": 0, "gigabytes": 0.0, "requests": 0,
+    "hours": 0.0,
+}  # fmt: skip
+"""What a cell without scenes costs."""
 
 
 class Archive:
@@ -81,15 +97,13 @@ class Archive:
     ) -> None:
         self.place: Place = place_of(out)
         wanted = read_recipe(recipe) if isinstance(recipe, str | os.PathLike) else recipe
+        self._own_ledger = ledger is None
         self.ledger = self._ledger(ledger, wanted, lease)
         kept = self.ledger.recipe()
         if wanted is None and kept is None:
             raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
-        if wanted is not None and kept is not None and wanted.hash != kept.hash:
-            raise ArchiveError(
-                f"{self.place} holds an archive of another recipe: {'; '.join(wanted.differences(kept))}. "
-                "Take that recipe, or another folder."
-            )
+        if wanted is not None and kept is not None:
+            self._check_same(wanted, kept)
         found = wanted or kept
         assert found is not None
         self.recipe: Recipe = found
@@ -103,10 +117,40 @@ class Archive:
         if given is None:
             if self.place.local is None:
                 raise InputError(f"{self.place} is on S3: say where the ledger is, ledger='mine.sqlite'.")
-            given = self.place.local / LEDGER
-            if recipe is None and not given.is_file():
-                raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
+            # A folder holds one archive, whatever its name.
+            return Ledger(ledger_url(self.place.local / LEDGER), "", lease=lease)
         return Ledger(ledger_url(given), "" if recipe is None else recipe.name, lease=lease)
+
+    def _check_same(self, wanted: Recipe, kept: Recipe) -> None:
+        if wanted.hash != kept.hash:
+            raise ArchiveError(
+                f"{self.place} holds an archive of another recipe: {'; '.join(wanted.differences(kept))}. "
+                "Take that recipe, or another folder."
+            )
+
+    def _check_place(self) -> None:
+        """Refuse a place whose cells are not those of the ledger; plan anew what was deleted of them."""
+        if text := self.place.recipe():
+            try:
+                there = recipe_from(json.loads(text))
+            except (InputError, ValueError, AttributeError) as error:
+                raise ArchiveError(f"recipe.json in {self.place} cannot be read: {error}") from error
+            self._check_same(self.recipe, there)
+        gone = [cell for cell in self.ledger.made() if self.place.lacks(self.recipe.identity(cell))]
+        if gone and not self._own_ledger:
+            raise ArchiveError(
+                f"The ledger says that {shorten(gone)} is made, but {self.place} holds no Item of it: is it "
+                "the ledger of an archive in another place?"
+            )
+        for cell in gone:
+            if self.ledger.anew(cell):
+                log.warning("%s is made anew: there is no Item of it in %s", cell, self.place)
+
+    def _sweep(self) -> None:
+        """Remove what runs that were killed have left."""
+        left = self.place.left()
+        holders = self.ledger.holders()
+        self.place.sweep(left, {self.recipe.identity(cell): mark for cell, mark in holders.items()})
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -122,23 +166,29 @@ class Archive:
             raise InputError(f"{self.place} is on S3: search items.parquet there, or a copy.")
         return self.place.local / "catalog.json"
 
-    def plan(self) -> pd.DataFrame:
+    def plan(self, cells: Iterable[str] | None = None) -> pd.DataFrame:
         """Say what each cell will be made of, and cost, from metadata alone.
+
+        Parameters
+        ----------
+        cells : iterable of str, optional
+            Which; all by default.
 
         Returns
         -------
         pandas.DataFrame
             A row per cell: ``cell``, ``state``, ``items`` (found), ``scenes`` (passes taken), ``first`` and
-            ``last`` date, ``files``, ``gigabytes`` (read, at most), ``requests``, ``hours`` (on the cores
+            ``last`` date, ``files``, ``gigabytes`` (to read, about), ``requests``, ``hours`` (on the cores
             there are); cells without scenes are there too. ``attrs["total"]`` has the sums.
         """
         import pandas as pd
 
         states = {row["cell"]: row["state"] for row in self.ledger.rows()}
         rows = [
-            {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)} for cell in self.cells
+            {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)}
+            for cell in (self.cells if cells is None else cells)
         ]
-        table = pd.DataFrame(rows)
+        table = pd.DataFrame(rows, columns=["cell", "state", *_NOTHING])
         sums = {name: table[name].sum() for name in ("scenes", "files", "gigabytes", "requests", "hours")}
         table.attrs["total"] = {"cells": len(table), **{name: float(value) for name, value in sums.items()}}
         return table
@@ -147,8 +197,7 @@ class Archive:
         try:
             scenes = scenes_for(self.recipe, cell, self._catalog)
         except NoItemsError:
-            return {"items": 0, "scenes": 0, "first": "", "last": "", "files": 0, "gigabytes": 0.0,
-                    "requests": 0, "hours": 0.0}  # fmt: skip
+            return _NOTHING
         plans = [
             rungs[0]
             for rungs in plans_for(self.recipe, scenes, memory=self.memory, verify_offset=False).values()
@@ -159,9 +208,9 @@ class Archive:
             "items": scenes.found, "scenes": len(plans[0].scenes),
             "first": str(min(days)), "last": str(max(days)),
             "files": sum(plan.cost.files for plan in plans),
-            "gigabytes": round(sum(one.bytes for one in estimates) / 1e9, 3),
+            "gigabytes": round(sum(one.bytes for one in estimates) / 1e9, 6),
             "requests": sum(one.requests for one in estimates),
-            "hours": round(sum(one.seconds for one in estimates) / 3600, 4),
+            "hours": round(sum(one.seconds for one in estimates) / 3600, 6),
         }  # fmt: skip
 
     def run(
@@ -220,14 +269,18 @@ class Archive:
             raise InputError("only_below= and relax= go together: run(only_below=0.9, relax=True).")
         if only_below is not None and not 0 <= only_below <= 1:
             raise InputError(f"only_below={only_below!r} is no share: give 0 to 1.")
-        if max_cells is not None and (isinstance(max_cells, bool) or max_cells < 1):
+        if max_cells is not None and (
+            isinstance(max_cells, bool) or not isinstance(max_cells, int) or max_cells < 1
+        ):
             raise InputError(f"max_cells={max_cells!r}: give 1 or more.")
-        self.ledger.begin(self.recipe, self.cells)
+        cells = self.cells
+        self.place.make()
+        self._check_place()
+        self.ledger.begin(self.recipe, cells)
         self.begun = True
-        known = {self.recipe.identity(row["cell"]) for row in self.ledger.rows()}
-        self.place.sweep(known)
-        self.ledger.again(failed=retry_failed, below=only_below, relax=relax)
-        runner = Runner(self.recipe, self._catalog, self.place, self.ledger, self.memory)
+        self._sweep()
+        self.ledger.again(failed=retry_failed, below=only_below, relax=relax, cells=cells)
+        runner = Runner(self.recipe, self._catalog, self.place, self.ledger, cells, self.memory)
         with cells_bar(self.ledger, bar) as shown:
 
             def both(cell: str, outcome: Outcome | None) -> None:
@@ -238,11 +291,23 @@ class Archive:
             try:
                 done = runner.run(max_cells=max_cells, told=both)
             except BaseException:
-                with suppress(OSError, InputError):  # what stopped the run is what should be heard
-                    write_shelf(self.recipe, self.place, self.ledger)
+                with suppress(Exception):  # what stopped the run is what should be heard
+                    self._write_shelf()
                 raise
-        write_shelf(self.recipe, self.place, self.ledger)
+        self._write_shelf()
+        self._sweep()
         return done
+
+    def _write_shelf(self) -> None:
+        try:
+            write_shelf(self.recipe, self.place, self.ledger)
+        except Exception as error:
+            if disk_is_full(error):
+                raise OutputError(
+                    f"There is no room left at {self.place} for its catalog: make room and run again with "
+                    "resume."
+                ) from error
+            raise
 
     def status(self) -> pd.DataFrame:
         """Return the ledger: a row per cell.
@@ -260,8 +325,45 @@ class Archive:
             "cell", "state", "good", "scenes", "attempts", "seconds", "read_bytes", "requests", "relaxed",
             "started", "ended", "why",
         )  # fmt: skip
-        rows = self.ledger.rows() or [{"cell": cell, "state": "planned"} for cell in self.cells]
-        return pd.DataFrame(rows, columns=list(names))
+        return pd.DataFrame(self._rows(), columns=list(names))
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write a report: one page of HTML that needs no network.
+
+        It has a map of the cells by state and good share, the failures by cause, the slowest cells and those
+        with the smallest good share, bytes and times, and the recipe.
+
+        Parameters
+        ----------
+        path : path
+            ``.html``; what is there is replaced.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        from ..writers.outputs import check_output, whole
+        from .reports import report
+
+        file = check_output(path, overwrite=True)
+        text = report(self.recipe, self.place, self._rows())
+        with whole(file) as final:
+            final.write_text(text, encoding="utf-8")
+        return file
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """Return the ledger's rows; before the first run, what they will be."""
+        return self.ledger.rows() or [{"cell": cell, **_PLANNED} for cell in self.cells]
+
+    def _repr_html_(self) -> str:
+        from .reports import summary
+
+        return summary(self.recipe, self.place, self._rows())
 
     def close(self) -> None:
         """Close the ledger."""

@@ -10,6 +10,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from ..writers.cogs import to_cog
+from ..writers.fullness import noticing_full
 from ..writers.overviews import BLOCK
 
 SATURATION = 2000
@@ -46,7 +47,7 @@ def write_tci(files: Sequence[Path], path: Path) -> None:
             "crs": first.crs, "transform": first.transform, "nodata": 0, "photometric": "RGB", "tiled": True,
             "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "LZW", "bigtiff": "IF_SAFER",
         }  # fmt: skip
-        with rasterio.open(plain, "w", **profile) as out:
+        with noticing_full(path.parent), rasterio.open(plain, "w", **profile) as out:
             for _, window in first.block_windows(1):
                 values = np.stack([source.read(1, window=window) for source in sources])
                 shown = true_colour(values)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dask.array as da
 from odc.geo.geobox import GeoBox
 
 from ..choices import best
@@ -20,7 +21,7 @@ from ..ladders import fill_ladder
 from ..periods import Period
 from ..plans import Plan, plan
 from ..queries import search_tiles
-from ..reducers import Used
+from ..reducers import CLOUD_DISTANCE, Used
 from ..reducers.joining import Join
 from ..sentinel2 import BANDS, band_name
 from ..webgrids import ZOOMS, web_grid
@@ -28,7 +29,7 @@ from ..writers.cogs import write_cogs
 from ..writers.products import write_item
 from .expressions import mask_from_text, reducer_from_text
 from .pictures import write_tci
-from .recipes import Recipe, rung_of
+from .recipes import Recipe, layers_for, rung_of
 
 if TYPE_CHECKING:
     import pystac
@@ -135,7 +136,8 @@ def plans_for(
     """Plan a cell: for each resolution the plans of its rungs."""
     made: dict[float, list[Plan]] = {}
     for pixel, grid in grids_for(recipe, scenes.first).items():
-        bands = [band for band in recipe.bands if BANDS[band_name(band)].resolution == pixel]
+        own = tuple(name for name in map(band_name, recipe.bands) if BANDS[name].resolution == pixel)
+        bands = layers_for(reducer_from_text(recipe.reducer), own)
         made[pixel] = [
             plan(
                 items, grid, bands=bands, mask=mask_from_text(mask), dtype="uint16", memory=memory,
@@ -189,7 +191,12 @@ def _composite(recipe: Recipe, rungs: list[Plan], *, counted: bool) -> xr.DataAr
     used = Used(sum(len(rung.scenes) for rung in rungs))
     every = Join((how, used)) if counted else how
     if len(rungs) > 1:
-        return fill_ladder(rungs, every, min_count=recipe.min_count)
+        made = fill_ladder(rungs, every, min_count=recipe.min_count)
+        if recipe.min_count == 1:
+            return made
+        # Where no rung has so many, one is better than none, as it was before.
+        any_at_all = fill_ladder(rungs, every)
+        return made.copy(data=da.where(made.sel(band=RUNG).data > 0, made.data, any_at_all.data))
     return composite(load(rungs[0]), every, count=counted)
 
 
@@ -200,7 +207,7 @@ def _files(made: xr.DataArray, folder: Path, *, counted: bool) -> dict[Path, lis
         known = BANDS.get(name)
         if known is not None and known.kind == "reflectance":
             files[folder / f"{known.esa}.tif"] = [name]
-        elif counted:
+        elif counted and name != CLOUD_DISTANCE:
             # Those of several words in one file: they are read together.
             files.setdefault(folder / f"{name.partition('_')[0]}.tif", []).append(name)
     return files

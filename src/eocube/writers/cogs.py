@@ -14,6 +14,7 @@ import xarray as xr
 from ..errors import InputError
 from ..lazy import check_memory
 from ..ledgers import lost, tokens_of
+from .fullness import noticing_full
 from .layers import as_layers, averaged, crs_text, geobox_of, nodata_of, scale_of, spectral
 from .outputs import check_folder, check_target, delivered
 from .overviews import BLOCK, drafts_of, joined
@@ -184,7 +185,8 @@ def _write(
                 drafts[draft] = (how, own)
                 made[draft] = ([bands[place] for place in own], said)
             finals.append((final, drafts))
-        _write_plain(layers, made)
+        with noticing_full(finals[0][0].parent):
+            _write_plain(layers, made)
         for final, drafts in finals:
             _finish(drafts, final)
     return places
@@ -279,11 +281,12 @@ def _finish(drafts: Mapping[Path, tuple[str, list[int]]], final: Path) -> None:
 
 
 def to_cog(plain: Path, final: Path, overviews: str) -> None:
-    """Turn a tiled GeoTIFF into a cloud-optimised one, and remove it."""
+    """Turn a tiled GeoTIFF into a cloud-optimised one."""
     import rasterio
     import rasterio.shutil
 
-    with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False, GDAL_CACHEMAX=_CACHE):
+    settings = {"GDAL_NUM_THREADS": "ALL_CPUS", "GDAL_TIFF_INTERNAL_MASK": False, "GDAL_CACHEMAX": _CACHE}
+    with noticing_full(final.parent), rasterio.Env(**settings):
         rasterio.shutil.copy(
             plain, final, driver="COG", compress="DEFLATE", predictor="YES", blocksize=BLOCK,
             overview_resampling=overviews.upper(), bigtiff="IF_SAFER", statistics="YES",

@@ -108,8 +108,10 @@ def write_item(
     if not _ID.fullmatch(identity):
         raise InputError(f"{identity!r} is no id for an Item: use letters, digits, '_', '-' and '.'.")
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eocube-")))
         places = _places(assets)
+        folder = Path()
+        if any(isinstance(place, Remote) for place in places.values()):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eocube-")))
         local = {place: _local(place, folder) for place in places.values()}
         records: dict[str, dict[str, Any]] = {}
         for key, place in places.items():
