@@ -11,7 +11,7 @@ import eocube
 
 ROOT = Path(eocube.__file__).parent
 FLOORS = {
-    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses", "suns", "tallies", "runs", "htmls", "extras"},
+    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses", "suns", "tallies", "runs", "htmls", "extras", "processes"},
     1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "cells", "facts", "filters", "shapes", "areas", "grids", "webgrids",
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "calendars", "formulas",
         "spyndices", "smoothers", "phenology",

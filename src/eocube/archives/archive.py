@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArchiveError, InputError, NoItemsError
+from ..cells import cells_of
+from ..errors import ArchiveError, InputError, NoItemsError, OutputError, shorten
 from .bars import cells_bar
 from .ledgers import LEASE, Ledger, Outcome, ledger_url
 from .places import Place, place_of
-from .recipes import Recipe, read_recipe
+from .recipes import Recipe, read_recipe, recipe_from
 from .runs import Run, Runner
 from .shelves import write_shelf
-from .works import plans_for, scenes_for
+from .works import disk_is_full, plans_for, scenes_for
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger("eocube.archive")
 
 LEDGER = "ledger.sqlite"
 
@@ -92,15 +97,13 @@ class Archive:
     ) -> None:
         self.place: Place = place_of(out)
         wanted = read_recipe(recipe) if isinstance(recipe, str | os.PathLike) else recipe
+        self._own_ledger = ledger is None
         self.ledger = self._ledger(ledger, wanted, lease)
         kept = self.ledger.recipe()
         if wanted is None and kept is None:
             raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
-        if wanted is not None and kept is not None and wanted.hash != kept.hash:
-            raise ArchiveError(
-                f"{self.place} holds an archive of another recipe: {'; '.join(wanted.differences(kept))}. "
-                "Take that recipe, or another folder."
-            )
+        if wanted is not None and kept is not None:
+            self._check_same(wanted, kept)
         found = wanted or kept
         assert found is not None
         self.recipe: Recipe = found
@@ -114,18 +117,47 @@ class Archive:
         if given is None:
             if self.place.local is None:
                 raise InputError(f"{self.place} is on S3: say where the ledger is, ledger='mine.sqlite'.")
-            given = self.place.local / LEDGER
-            if recipe is None and not given.is_file():
-                raise ArchiveError(f"There is no archive in {self.place}: begin one with a recipe.")
+            # A folder holds one archive, whatever its name.
+            return Ledger(ledger_url(self.place.local / LEDGER), "", lease=lease)
         return Ledger(ledger_url(given), "" if recipe is None else recipe.name, lease=lease)
+
+    def _check_same(self, wanted: Recipe, kept: Recipe) -> None:
+        if wanted.hash != kept.hash:
+            raise ArchiveError(
+                f"{self.place} holds an archive of another recipe: {'; '.join(wanted.differences(kept))}. "
+                "Take that recipe, or another folder."
+            )
+
+    def _check_place(self) -> None:
+        """Refuse a place whose cells are not those of the ledger; plan anew what was deleted of them."""
+        if text := self.place.recipe():
+            try:
+                there = recipe_from(json.loads(text))
+            except (InputError, ValueError, AttributeError) as error:
+                raise ArchiveError(f"recipe.json in {self.place} cannot be read: {error}") from error
+            self._check_same(self.recipe, there)
+        gone = [cell for cell in self.ledger.made() if self.place.lacks(self.recipe.identity(cell))]
+        if gone and not self._own_ledger:
+            raise ArchiveError(
+                f"The ledger says that {shorten(gone)} is made, but {self.place} holds no Item of it: is it "
+                "the ledger of an archive in another place?"
+            )
+        for cell in gone:
+            if self.ledger.anew(cell):
+                log.warning("%s is made anew: there is no Item of it in %s", cell, self.place)
+
+    def _sweep(self) -> None:
+        """Remove what runs that were killed have left."""
+        left = self.place.left()
+        holders = self.ledger.holders()
+        self.place.sweep(left, {self.recipe.identity(cell): mark for cell, mark in holders.items()})
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The MGRS tiles of the recipe, those of its area among them."""
-        from ..cells import cells_of
-
-        of_area = () if self.recipe.area is None else cells_of(self.recipe.area)
-        return tuple(dict.fromkeys([*self.recipe.cells, *of_area]))
+        if self.recipe.area is None:
+            return self.recipe.cells
+        return tuple(dict.fromkeys([*self.recipe.cells, *cells_of(self.recipe.area)]))
 
     @property
     def catalog_path(self) -> Path:
@@ -237,14 +269,18 @@ class Archive:
             raise InputError("only_below= and relax= go together: run(only_below=0.9, relax=True).")
         if only_below is not None and not 0 <= only_below <= 1:
             raise InputError(f"only_below={only_below!r} is no share: give 0 to 1.")
-        if max_cells is not None and (isinstance(max_cells, bool) or max_cells < 1):
+        if max_cells is not None and (
+            isinstance(max_cells, bool) or not isinstance(max_cells, int) or max_cells < 1
+        ):
             raise InputError(f"max_cells={max_cells!r}: give 1 or more.")
-        self.ledger.begin(self.recipe, self.cells)
+        cells = self.cells
+        self.place.make()
+        self._check_place()
+        self.ledger.begin(self.recipe, cells)
         self.begun = True
-        known = {self.recipe.identity(row["cell"]) for row in self.ledger.rows()}
-        self.place.sweep(known)
-        self.ledger.again(failed=retry_failed, below=only_below, relax=relax)
-        runner = Runner(self.recipe, self._catalog, self.place, self.ledger, self.memory)
+        self._sweep()
+        self.ledger.again(failed=retry_failed, below=only_below, relax=relax, cells=cells)
+        runner = Runner(self.recipe, self._catalog, self.place, self.ledger, cells, self.memory)
         with cells_bar(self.ledger, bar) as shown:
 
             def both(cell: str, outcome: Outcome | None) -> None:
@@ -255,11 +291,23 @@ class Archive:
             try:
                 done = runner.run(max_cells=max_cells, told=both)
             except BaseException:
-                with suppress(OSError, InputError):  # what stopped the run is what should be heard
-                    write_shelf(self.recipe, self.place, self.ledger)
+                with suppress(Exception):  # what stopped the run is what should be heard
+                    self._write_shelf()
                 raise
-        write_shelf(self.recipe, self.place, self.ledger)
+        self._write_shelf()
+        self._sweep()
         return done
+
+    def _write_shelf(self) -> None:
+        try:
+            write_shelf(self.recipe, self.place, self.ledger)
+        except Exception as error:
+            if disk_is_full(error):
+                raise OutputError(
+                    f"There is no room left at {self.place} for its catalog: make room and run again with "
+                    "resume."
+                ) from error
+            raise
 
     def status(self) -> pd.DataFrame:
         """Return the ledger: a row per cell.

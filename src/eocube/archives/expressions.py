@@ -8,9 +8,14 @@ from functools import cache
 from typing import Any
 
 from ..errors import EocubeError, RecipeError, did_you_mean
+from ..masks import Mask
+from ..reducers import Reducer
 
 MOST = 2000
 """Characters an expression may have."""
+
+DEEPEST = 60
+"""Brackets within brackets, or masks joined one by one."""
 
 
 @cache
@@ -56,7 +61,9 @@ def mask_from_text(text: str) -> Any:
     >>> mask_from_text("SCLMask('strict').dilate(metres=60)")
     SCLMask('strict').dilate(metres=60)
     """
-    return None if text.strip().lower() == "none" else _read(text, _masks(), "mask")
+    if isinstance(text, str) and text.strip().lower() == "none":
+        return None
+    return _read(text, _masks(), "mask")
 
 
 def reducer_from_text(text: str) -> Any:
@@ -77,20 +84,27 @@ def reducer_from_text(text: str) -> Any:
 
 def _read(text: str, known: Mapping[str, Any], what: str) -> Any:
     if not isinstance(text, str) or not text.strip() or len(text) > MOST:
-        raise RecipeError(f"{what}: write it as it prints itself, {_example(what)}; found {text!r:.80}.")
+        said = f"{text[:80]!r}" if isinstance(text, str) else type(text).__name__
+        raise RecipeError(f"{what}: write it as it prints itself, {_example(what)}; found {said}.")
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise RecipeError(f"{what} {text!r} cannot be read: write {_example(what)}.") from error
+        raise RecipeError(f"{what} {text!r:.200} cannot be read: write {_example(what)}.") from error
     try:
-        found = _value(tree.body, known, what)
+        found = _value(tree.body, known, what, DEEPEST)
     except RecipeError:
         raise
-    except (EocubeError, TypeError, ValueError) as error:
-        raise RecipeError(f"{what} {text!r}: {error}") from error
-    if isinstance(found, str | int | float | list | tuple) or found is None:
-        raise RecipeError(f"{what} {text!r} is none: write {_example(what)}.")
+    except EocubeError as error:
+        raise RecipeError(f"{what} {text!r:.200}: {error}") from error
+    except _CONFUSED as error:
+        raise RecipeError(f"{what} {text!r:.200} cannot be made: {error}") from error
+    if not isinstance(found, Mask if what == "mask" else Reducer) or isinstance(found, type):
+        raise RecipeError(f"{what} {text!r:.200} is none: write {_example(what)}.")
     return found
+
+
+_CONFUSED = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+"""What a constructor may raise of arguments of odd types."""
 
 
 def _example(what: str) -> str:
@@ -103,34 +117,44 @@ _JOINS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 }
 
 
-def _value(node: ast.AST, known: Mapping[str, Any], what: str) -> Any:
-    """Work out one part of an expression."""
+def _value(node: ast.AST, known: Mapping[str, Any], what: str, deep: int) -> Any:
+    """Work out one part of an expression, in which there are so many levels at most."""
+    if not deep:
+        raise RecipeError(f"{what}: more than {DEEPEST} levels of brackets or joins: write it simpler.")
+    deep -= 1
     match node:
         case ast.Constant(value=str() | int() | float() | bool() | None):
             return node.value
         case ast.List(elts=parts) | ast.Tuple(elts=parts):
-            return tuple(_value(part, known, what) for part in parts)
+            return tuple(_value(part, known, what, deep) for part in parts)
+        case ast.Dict(keys=names, values=parts) if all(isinstance(name, ast.Constant) for name in names):
+            values = [_value(part, known, what, deep) for part in parts]
+            return {name.value: value for name, value in zip(names, values, strict=True)}  # type: ignore[union-attr]
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
             return -number
         case ast.UnaryOp(op=ast.Invert(), operand=part) if what == "mask":
-            return ~_value(part, known, what)
+            return ~_value(part, known, what, deep)
         case ast.BinOp(left=left, op=ast.BitOr() | ast.BitAnd() as join, right=right) if what == "mask":
-            return _JOINS[type(join)](_value(left, known, what), _value(right, known, what))
+            return _JOINS[type(join)](_value(left, known, what, deep), _value(right, known, what, deep))
         case ast.Call(func=ast.Name(id=name)):
             if name not in known:
                 raise RecipeError(
                     f"{what} {name!r} is not known.{did_you_mean(name, known)} Known are {', '.join(known)}."
                 )
-            return known[name](*_arguments(node, known, what), **_keywords(node, known, what))
+            made = known[name](*_arguments(node, known, what, deep), **_keywords(node, known, what, deep))
+            if getattr(made, "l1c", None):
+                raise RecipeError(f"{what} {name}: Items cannot be written as text, leave l1c out.")
+            return made
         case ast.Call(func=ast.Attribute(value=part, attr="dilate")) if what == "mask":
-            grown = _value(part, known, what)
-            return grown.dilate(*_arguments(node, known, what), **_keywords(node, known, what))
-    raise RecipeError(f"{ast.unparse(node)!r} may not stand in a {what}: write {_example(what)}.")
+            grown = _value(part, known, what, deep)
+            return grown.dilate(*_arguments(node, known, what, deep), **_keywords(node, known, what, deep))
+    kind = type(node).__name__
+    raise RecipeError(f"a {kind} may not stand in a {what}: write it as it prints itself, {_example(what)}.")
 
 
-def _arguments(call: ast.Call, known: Mapping[str, Any], what: str) -> list[Any]:
-    return [_value(part, known, what) for part in call.args]
+def _arguments(call: ast.Call, known: Mapping[str, Any], what: str, deep: int) -> list[Any]:
+    return [_value(part, known, what, deep) for part in call.args]
 
 
-def _keywords(call: ast.Call, known: Mapping[str, Any], what: str) -> dict[str, Any]:
-    return {str(part.arg): _value(part.value, known, what) for part in call.keywords}
+def _keywords(call: ast.Call, known: Mapping[str, Any], what: str, deep: int) -> dict[str, Any]:
+    return {str(part.arg): _value(part.value, known, what, deep) for part in call.keywords}

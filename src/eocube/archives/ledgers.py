@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArchiveError
+from ..errors import ArchiveError, RecipeError
 from ..extras import needed
+from ..processes import born, host, mark
 from .recipes import Recipe, recipe_from
 
 VERSION = 1
@@ -32,6 +32,12 @@ LEASE = 60.0
 """Seconds that a beat may stand still before another runner takes the cell."""
 
 STATES = ("planned", "running", "done", "empty", "failed")
+
+_TRIES = 5
+"""How often tables are made that another runner makes at the same moment."""
+
+_HELD: set[str] = set()
+"""Tokens of the leases that runners of this process hold."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Outcome:
 
 @dataclass
 class Ledger:
-    """A ledger: SQLite in a file, or any database that SQLAlchemy knows (PostgreSQL for many machines).
+    """A ledger: SQLite in a file, or PostgreSQL for runners on many machines. Made by :meth:`begin`.
 
     Parameters
     ----------
@@ -87,17 +93,25 @@ class Ledger:
     url: str
     name: str
     lease: float = LEASE
-    _seen: dict[str, tuple[str, int, float]] = field(default_factory=dict, repr=False)
-    """Of running cells: token, beat, and since when (monotonic) it has not changed."""
+    _seen: dict[str, _Seen] = field(default_factory=dict, repr=False)
+    """Of running cells: what was last seen of them."""
 
     def __post_init__(self) -> None:
         sa = needed("sqlalchemy", "A ledger", "archive")
         self._sa = sa
-        options: dict[str, Any] = {"connect_args": {"timeout": 60}} if self.url.startswith("sqlite") else {}
+        self._file, url, options = None, self.url, {}
+        if self.url.startswith(_SQLITE):  # not read as a URL: a path may hold '?' and '%'
+            self._file = Path(self.url.removeprefix(_SQLITE))
+            url = sa.engine.URL.create("sqlite", database=str(self._file))
+            options = {"connect_args": {"timeout": 60}}
         try:
-            self._engine = sa.create_engine(self.url, pool_pre_ping=True, **options)
-        except (sa.exc.ArgumentError, ImportError) as error:
+            self._engine = sa.create_engine(url, pool_pre_ping=True, **options)
+        except (sa.exc.ArgumentError, ImportError, ValueError) as error:
             raise ArchiveError(f"The ledger {_shown(self.url)} cannot be opened: {error}.") from error
+        if self._engine.dialect.name not in ("sqlite", "postgresql"):
+            raise ArchiveError(
+                f"A ledger is a file of SQLite or a database of PostgreSQL, not {self._engine.dialect.name}."
+            )
         meta = sa.MetaData()
         self._notes = sa.Table(
             "eocube_archives", meta,
@@ -139,28 +153,37 @@ class Ledger:
             If the ledger is of another version of eocube, or cannot be read.
         """
         sa, notes = self._sa, self._notes
+        if self._absent():
+            return None
+        # The version first: tables of another one may have other columns.
+        of = sa.select(notes.c.archive, notes.c.version).order_by(notes.c.archive)
         with self._work() as link:
             if not sa.inspect(link).has_table(notes.name):
                 return None
-            rows = list(link.execute(sa.select(notes).where(notes.c.archive == self.name) if self.name
-                                     else sa.select(notes)))  # fmt: skip
+            rows = list(link.execute(of.where(notes.c.archive == self.name) if self.name else of))
         if not rows:
             return None
         if len(rows) > 1:
-            names = ", ".join(sorted(row.archive for row in rows))
+            names = ", ".join(row.archive for row in rows)
             raise ArchiveError(
                 f"{_shown(self.url)} holds several archives ({names}): give the recipe of one."
             )
         (row,) = rows
-        self.name = row.archive
         if row.version != VERSION:
             raise ArchiveError(
                 f"The ledger {_shown(self.url)} is of version {row.version}, this eocube writes version "
                 f"{VERSION}: finish it with the eocube that began it, or make the archive anew elsewhere."
             )
-        return recipe_from(json.loads(row.recipe))
+        self.name = row.archive
+        with self._work() as link:
+            text = link.execute(sa.select(notes.c.recipe).where(notes.c.archive == self.name)).scalar_one()
+        try:
+            return recipe_from(json.loads(text))
+        except (RecipeError, ValueError, AttributeError) as error:
+            said = f"The recipe in the ledger {_shown(self.url)} cannot be read: {error}"
+            raise ArchiveError(said) from error
 
-    def begin(self, recipe: Recipe, cells: Iterable[str]) -> None:
+    def begin(self, recipe: Recipe, cells: Collection[str]) -> None:
         """Keep a recipe, and add its cells; those that are there stay as they are.
 
         Raises
@@ -168,60 +191,98 @@ class Ledger:
         ArchiveError
             If another recipe is kept here; it says which fields differ.
         """
-        kept = self.recipe()
-        if kept is not None and kept.hash != recipe.hash:
-            raise ArchiveError(
-                f"The archive {self.name!r} was begun with another recipe: "
-                f"{'; '.join(recipe.differences(kept))}. Take that recipe, or another folder."
-            )
+        self._check(recipe, self.recipe())
+        self.name = recipe.name
+        self._make_tables()
         sa, notes, table = self._sa, self._notes, self._cells
         text = json.dumps(recipe.as_dict())
         with self._work() as link:
-            self._meta.create_all(link)
+            self._insert(link, notes, [{"archive": self.name, "version": VERSION, "recipe": text}])
+        self._check(recipe, self.recipe())  # of two runners that begin at once, one was first
         with self._work() as link:
-            if kept is None:
-                self._insert(link, notes, {"archive": self.name, "version": VERSION, "recipe": text})
-            else:
-                link.execute(sa.update(notes).where(notes.c.archive == self.name).values(recipe=text))
-            there = {
-                row.cell for row in link.execute(sa.select(table.c.cell).where(table.c.archive == self.name))
-            }
-            for cell in cells:
-                if cell not in there:
-                    self._insert(link, table, {"archive": self.name, "cell": cell, "state": "planned"})
+            link.execute(sa.update(notes).where(notes.c.archive == self.name).values(recipe=text))
+            there = set(link.execute(sa.select(table.c.cell).where(table.c.archive == self.name)).scalars())
+            new = [cell for cell in cells if cell not in there]
+            self._insert(
+                link, table, [{"archive": self.name, "cell": cell, "state": "planned"} for cell in new]
+            )
 
-    def _insert(self, link: Any, table: Any, values: Mapping[str, Any]) -> None:
-        """Add a row, unless another runner has just added it."""
-        dialect = needed(f"sqlalchemy.dialects.{self._engine.dialect.name}", "A ledger", "archive")
-        link.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+    def _check(self, recipe: Recipe, kept: Recipe | None) -> None:
+        if kept is not None and kept.hash != recipe.hash:
+            raise ArchiveError(
+                f"The archive {kept.name!r} was begun with another recipe: "
+                f"{'; '.join(recipe.differences(kept))}. Take that recipe, or another folder."
+            )
+
+    def _make_tables(self) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                with self._work() as link:
+                    self._meta.create_all(link)
+                return
+            except ArchiveError:  # another runner makes them just now
+                if not left:
+                    raise
+                time.sleep(0.2)
+
+    def _insert(self, link: Any, table: Any, rows: list[dict[str, Any]]) -> None:
+        """Add rows, but those that another runner has just added."""
+        if rows:
+            dialect = needed(f"sqlalchemy.dialects.{self._engine.dialect.name}", "A ledger", "archive")
+            link.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
     # -- leases ----------------------------------------------------------------------------------
 
-    def claim(self) -> Lease | None:
-        """Take a cell: a planned one; else one whose runner is gone. None if there is none now."""
-        sa, table = self._sa, self._cells
-        mine = table.c.archive == self.name
+    def claim(self, cells: Collection[str] | None = None) -> Lease | None:
+        """Take a cell: a planned one; else one whose runner is gone. None if there is none now.
+
+        Parameters
+        ----------
+        cells : collection of str, optional
+            Only of these. Default: any.
+        """
         while True:
-            with self._work() as link:
-                every = sa.select(table).where(mine).order_by(table.c.attempts, table.c.cell)
-                row = link.execute(every.where(table.c.state == "planned")).first()
-                running = link.execute(every.where(table.c.state == "running")) if row is None else ()
-                row = row or next(filter(self._orphaned, running), None)
+            row = self._free(None if cells is None else frozenset(cells))
             if row is None:
                 return None
             lease = Lease(row.cell, uuid.uuid4().hex, row.attempts + 1, bool(row.relaxed))
-            taken = self._change(
-                row.cell, row.state, row.token,
-                state="running", token=lease.token, beat=0, attempts=lease.attempts, started=_now(), ended="",
-                **_self(),
-            )  # fmt: skip
-            if taken:  # else another runner was faster
+            _HELD.add(lease.token)
+            try:
+                taken = self._change(
+                    row.cell, row.state, row.token,
+                    state="running", token=lease.token, beat=0, attempts=lease.attempts, started=_now(),
+                    ended="", host=host(), pid=os.getpid(), born=born(os.getpid()),
+                )  # fmt: skip
+            except BaseException:
+                _HELD.discard(lease.token)
+                raise
+            if taken:
                 return lease
+            _HELD.discard(lease.token)  # another runner was faster
 
-    def waiting(self) -> bool:
-        """Whether a cell is running whose runner may be gone, which only time will tell."""
-        rows = [row for row in self._rows("running") if not _known_alive(row)]
-        return bool(rows)
+    def _free(self, cells: frozenset[str] | None) -> Any:
+        """Return the row of a cell that may be taken."""
+        sa, table = self._sa, self._cells
+        wanted = sa.select(table).where(table.c.archive == self.name).order_by(table.c.attempts, table.c.cell)
+        with self._work() as link:
+            for row in link.execute(wanted.where(table.c.state == "planned")):
+                if cells is None or row.cell in cells:
+                    return row
+            running = list(link.execute(wanted.where(table.c.state == "running")))
+        # All are looked at, each time: so the time that a beat stands still is known.
+        gone = [row for row in running if self._orphaned(row)]
+        return next((row for row in gone if cells is None or row.cell in cells), None)
+
+    def waiting(self, cells: Collection[str] | None = None) -> bool:
+        """Whether a cell is running whose runner may be gone, which only time will tell.
+
+        Not if its process is known to live, or its beat was seen to go on.
+        """
+        return any(
+            not (_lives_here(row) or (row.cell in self._seen and self._seen[row.cell].goes_on(row)))
+            for row in self._rows("running")
+            if cells is None or row.cell in cells
+        )
 
     def beat(self, lease: Lease) -> bool:
         """Count up; return whether the cell is still held."""
@@ -231,15 +292,36 @@ class Ledger:
         return bool(done.rowcount == 1)
 
     def finish(self, lease: Lease, outcome: Outcome) -> bool:
-        """Write down what became of a cell; return False if another runner had taken it over."""
-        return self._change(
-            lease.cell, "running", lease.token, state=outcome.state, token="", ended=_now(), why=outcome.why,
-            good=outcome.good, scenes=outcome.scenes, seconds=outcome.seconds, read_bytes=outcome.read_bytes,
-            requests=outcome.requests,
-        )  # fmt: skip
+        """Write down what became of a cell; return False if another runner had taken it over.
 
-    def again(self, *, failed: bool = False, below: float | None = None, relax: bool = False) -> list[str]:
+        Of a cell that was made before, and now was not, what is known of the earlier one stays.
+        """
+        made = {"good": outcome.good, "scenes": outcome.scenes} if outcome.state == "done" else {}
+        try:
+            return self._change(
+                lease.cell, "running", lease.token, state=outcome.state, token="", ended=_now(),
+                why=outcome.why, seconds=outcome.seconds, read_bytes=outcome.read_bytes,
+                requests=outcome.requests, **made,
+            )  # fmt: skip
+        finally:
+            _HELD.discard(lease.token)
+
+    def again(
+        self,
+        *,
+        failed: bool = False,
+        below: float | None = None,
+        relax: bool = False,
+        cells: Collection[str] | None = None,
+    ) -> list[str]:
         """Plan cells anew: those that failed, or that are done with a smaller good share.
+
+        Parameters
+        ----------
+        failed, relax : bool
+        below : float, optional
+        cells : collection of str, optional
+            Only of these. Default: any.
 
         Returns
         -------
@@ -248,6 +330,8 @@ class Ledger:
         """
         chosen = []
         for row in self._rows():
+            if cells is not None and row.cell not in cells:
+                continue
             worse = row.state == "done" and below is not None and (row.good or 0.0) < below
             # What was relaxed already would come out the same.
             if (failed and row.state == "failed") or (worse and relax and not row.relaxed):
@@ -256,18 +340,30 @@ class Ledger:
                     chosen.append(row.cell)
         return chosen
 
+    def anew(self, cell: str) -> bool:
+        """Plan a cell anew that is done, and of which nothing is there."""
+        return self._change(cell, "done", "", state="planned", good=None, scenes=0)
+
     # -- looking ---------------------------------------------------------------------------------
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all cells, sorted by their names."""
         return [dict(row._mapping) for row in self._rows()]
 
-    def done(self) -> dict[str, str]:
-        """Return the cells that are done, and when they were."""
-        return {row.cell: row.ended for row in self._rows("done")}
+    def made(self) -> dict[str, tuple[str, int]]:
+        """Return the cells that are there, and which making of them; those planned anew are among them."""
+        return {row.cell: (row.ended, row.attempts) for row in self._rows() if _is_there(row)}
+
+    def holders(self) -> dict[str, str]:
+        """Return of each cell the mark of the process that makes it now, ``""`` if none does."""
+        return {
+            row.cell: mark(row.host, row.pid) if row.state == "running" else "" for row in self._rows()
+        }
 
     def _rows(self, state: str = "") -> list[Any]:
         sa, table = self._sa, self._cells
+        if self._absent():
+            return []
         wanted = sa.select(table).where(table.c.archive == self.name).order_by(table.c.cell)
         with self._work() as link:
             if not sa.inspect(link).has_table(table.name):
@@ -276,15 +372,25 @@ class Ledger:
 
     # -- how -------------------------------------------------------------------------------------
 
+    def _absent(self) -> bool:
+        """Whether there is no file yet, which merely to look would make."""
+        return self._file is not None and not self._file.exists()
+
     def _orphaned(self, row: Any) -> bool:
-        """Whether the runner of a cell is gone."""
-        if row.host == socket.gethostname():
-            return not _alive(row.pid, row.born)
-        token, beat, since = self._seen.get(row.cell, ("", -1, 0.0))
-        if (token, beat) != (row.token, row.beat):
-            self._seen[row.cell] = (row.token, row.beat, time.monotonic())
-            return False
-        return time.monotonic() - since > self.lease
+        """Whether the runner of a cell is gone, or stands still for as long as a lease lasts."""
+        if row.host == host():
+            if row.pid == os.getpid() and row.born == born(row.pid):
+                return row.token not in _HELD  # this process has given up on it, but could not say so
+            if not _lives_here(row):
+                return True
+        seen = self._seen.get(row.cell)
+        if seen is None or seen.token != row.token:
+            self._seen[row.cell] = _Seen(row.token, row.beat, row.beat, time.monotonic())
+        elif seen.beat != row.beat:
+            self._seen[row.cell] = _Seen(row.token, seen.first, row.beat, time.monotonic())
+        else:
+            return time.monotonic() - seen.since > self.lease
+        return False
 
     def _held(self, lease: Lease) -> tuple[Any, ...]:
         table = self._cells
@@ -320,6 +426,23 @@ class Ledger:
         self._engine.dispose()
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What a watcher has seen of a running cell: token, first and last beat, and since when that stands."""
+
+    token: str
+    first: int
+    beat: int
+    since: float
+
+    def goes_on(self, row: Any) -> bool:
+        """Whether its beat was seen to go on."""
+        return self.token == row.token and self.beat != self.first
+
+
+_SQLITE = "sqlite:///"
+
+
 def ledger_url(place: str | os.PathLike[str]) -> str:
     """Return the URL of a ledger: of a file, SQLite's.
 
@@ -329,14 +452,18 @@ def ledger_url(place: str | os.PathLike[str]) -> str:
     'postgresql+psycopg://me@host/mine'
     """
     text = os.fspath(place)
-    return text if "://" in text else f"sqlite:///{Path(text).resolve()}"
+    return text if "://" in text else f"{_SQLITE}{Path(text).resolve()}"
 
 
 def _shown(url: str) -> str:
     """Return a URL without its password."""
-    return str(
-        needed("sqlalchemy.engine", "A ledger", "archive").make_url(url).render_as_string(hide_password=True)
-    )
+    if url.startswith(_SQLITE):
+        return url.removeprefix(_SQLITE)
+    try:
+        made = needed("sqlalchemy.engine", "A ledger", "archive").make_url(url)
+        return str(made.render_as_string(hide_password=True))
+    except (needed("sqlalchemy.exc", "A ledger", "archive").ArgumentError, ValueError):
+        return url.partition("://")[0] + "://..."
 
 
 def _now() -> str:
@@ -344,28 +471,11 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _self() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
+def _is_there(row: Any) -> bool:
+    """Whether a cell was made, now or before."""
+    return row.state == "done" or row.good is not None
 
 
-def _known_alive(row: Any) -> bool:
-    return row.host == socket.gethostname() and _alive(row.pid, row.born)
-
-
-def _alive(pid: int, born: float) -> bool:
-    """Whether a process of this machine lives, and is the same that it was."""
-    return _born(pid) == born
-
-
-def _born(pid: int) -> float:
-    """Return a number that a process keeps as long as it lives; 0 if there is none."""
-    try:
-        # Ticks since the machine was started: unlike the time of day, no clock that is set changes them.
-        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except OSError:
-        import psutil
-
-        try:
-            return round(psutil.Process(pid).create_time(), 1)
-        except psutil.Error:
-            return 0.0
+def _lives_here(row: Any) -> bool:
+    """Whether a process of this machine makes a cell, and is the same that began it."""
+    return row.host == host() and bool(born(row.pid) == row.born != 0)

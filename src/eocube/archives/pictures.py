@@ -9,7 +9,9 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from ..writers.cogs import BLOCK, to_cog
+from ..writers.cogs import to_cog
+from ..writers.fullness import noticing_full
+from ..writers.overviews import BLOCK
 
 SATURATION = 2500
 """Reflectance * 10000 that becomes 255; 1 is the least, 0 is no data.
@@ -46,7 +48,7 @@ def write_tci(files: Sequence[Path], path: Path) -> None:
             "crs": first.crs, "transform": first.transform, "nodata": 0, "photometric": "RGB", "tiled": True,
             "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "LZW", "bigtiff": "IF_SAFER",
         }  # fmt: skip
-        with rasterio.open(plain, "w", **profile) as out:
+        with noticing_full(path.parent), rasterio.open(plain, "w", **profile) as out:
             for _, window in first.block_windows(1):
                 values = np.stack([source.read(1, window=window) for source in sources])
                 shown = true_colour(values)

@@ -6,17 +6,21 @@ import hashlib
 import json
 import os
 import re
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import EocubeError, RecipeError, did_you_mean
+import numpy as np
+
+from ..errors import BandError, EocubeError, OutputError, RecipeError, did_you_mean
 from ..extras import needed
 from ..periods import ALWAYS, Period, period
+from ..reducers import CLOUD_DISTANCE, Observations, reduce_observations
 from ..sentinel2 import BANDS, band_names
 from ..tiles import tile_name
 from .expressions import mask_from_text, reducer_from_text
@@ -34,6 +38,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
 
 MOST = 10_000_000
 """Bytes a recipe file may have."""
+
+_FIRST, _LAST = 1900, 2900
+"""Years within which dates can be moved by a few years more."""
+
+_GREATEST = 10_000
+"""Of the numbers of a recipe: no tile has so many passes in a century."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,8 @@ class Recipe:
         observation: a more lenient mask as text, or ``"years=1"``, the same days of so many years before and
         after.
     min_count : int
-        Clear observations a pixel needs before the next rung is tried.
+        Clear observations a pixel needs, or the next rung is tried; where no rung has so many, the first
+        that has any gives it.
     on_error : {"raise", "skip"}
         A file that cannot be read makes its cell fail; or is left out, and listed in the Item.
     title, description, license : str
@@ -138,22 +149,26 @@ class Recipe:
             self._set("catalog", self.catalog[0])
 
     def _places(self) -> None:
-        cells = _texts("cells", self.cells, "a list of MGRS tiles, ['33TWM']") if self.cells else ()
+        cells = () if _is_none(self.cells) else _texts("cells", self.cells, "a list of MGRS tiles, ['33TWM']")
         with _Named("cells"):
             self._set("cells", tuple(dict.fromkeys(tile_name(cell) for cell in cells)))
         self._set("area", _area(self.area))
         if not self.cells and self.area is None:
             raise RecipeError("The recipe names no place: give cells, ['33TWM'], or an area.")
         with _Named("period"):
-            self._set("period", str(self.period))  # YAML reads 2023 as a number
+            if not isinstance(self.period, str | int | date) or isinstance(self.period, bool):
+                raise _wrong("period", self.period, "text, '2023' or '2023-05/2023-09'")
+            self._set("period", _text(self.period))  # YAML reads 2023 as a number, 2023-05-01 as a date
             if {self.span.start, self.span.end} & set(ALWAYS):
                 raise RecipeError(f"period {self.period!r} is open: give its start and its end.")
+            if not _FIRST <= self.span.start.year <= self.span.end.year <= _LAST:
+                raise RecipeError(f"period {self.period!r} is not within {_FIRST} to {_LAST}.")
 
     def _numbers(self) -> None:
         if self.scenes != "all" and not _whole(self.scenes, 1):
-            raise _wrong("scenes", self.scenes, "a number from 1, or all")
+            raise _wrong("scenes", self.scenes, f"a number from 1 to {_GREATEST:,}, or all")
         if not _whole(self.min_count, 1):
-            raise _wrong("min_count", self.min_count, "a number from 1")
+            raise _wrong("min_count", self.min_count, f"a number from 1 to {_GREATEST:,}")
         if self.max_cloud is not None and (
             isinstance(self.max_cloud, bool)
             or not isinstance(self.max_cloud, int | float)
@@ -175,11 +190,27 @@ class Recipe:
         with _Named("mask"):
             mask_from_text(self.mask)
         with _Named("reducer"):
-            reducer_from_text(self.reducer)
-        self._set("relax", _texts("relax", self.relax, "a list of masks, or 'years=1'") if self.relax else ())
+            how = reducer_from_text(self.reducer)
+            for pixel in sorted({BANDS[name].resolution for name in names}):
+                own = tuple(name for name in names if BANDS[name].resolution == pixel)
+                try:
+                    self._check_layers(how, layers_for(how, own))
+                except EocubeError as error:
+                    said = f"{how!r} cannot be made of the bands of {pixel:g} m: {error}"
+                    raise RecipeError(said) from error
+        steps = () if _is_none(self.relax) else _texts("relax", self.relax, "a list of masks, or 'years=1'")
+        self._set("relax", steps)
         for step in self.relax:
             with _Named("relax"):
                 rung_of(step)
+
+    def _check_layers(self, how: Any, names: tuple[str, ...]) -> None:
+        if CLOUD_DISTANCE in names and mask_from_text(self.mask) is None:
+            raise RecipeError("the distance to clouds needs a mask.")
+        if np.dtype(how.dtype_out(np.dtype("uint16"))).kind == "f":
+            raise RecipeError("it gives fractions, and a cell holds whole numbers: reflectance * 10000.")
+        if odd := {"count", "rung", "used"} & set(how.bands_out(names)):
+            raise RecipeError(f"it gives a band {min(odd)!r}, as the archive itself does.")
 
     @cached_property
     def span(self) -> Period:
@@ -220,9 +251,16 @@ class Recipe:
         from ..writers.outputs import check_output, whole
 
         place = check_output(path, overwrite=True)
-        said = {name: value for name, value in self.as_dict().items() if value not in (None, [], "")}
+        usual = {one.name: one.default for one in fields(self)}
+        said = {
+            name: value
+            for name, value in self.as_dict().items()
+            if value not in (None, [], "") or usual[name] not in (None, (), "")
+        }
+        if place.suffix.lower() not in (".json", ".yaml", ".yml"):
+            raise OutputError(f"{path}: a recipe is written as .yaml or .json.")
         with whole(place) as final:
-            if place.suffix == ".json":
+            if place.suffix.lower() == ".json":
                 text = json.dumps(said, indent=2) + "\n"
             else:
                 text = needed("yaml", "A recipe in YAML", "archive", "JSON works without.").safe_dump(
@@ -265,8 +303,10 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     try:
         if file.stat().st_size > MOST:
             raise RecipeError(f"{file} is no recipe: it has {file.stat().st_size:,} bytes.")
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = file.read_text(encoding="utf-8-sig")
+    except RecipeError:
+        raise
+    except (OSError, ValueError) as error:
         raise RecipeError(f"The recipe {file} cannot be read: {error}.") from error
     said = _parsed(text, file)
     if not isinstance(said, Mapping):
@@ -287,12 +327,12 @@ def recipe_from(said: Mapping[str, Any]) -> Recipe:
     """
     given = {str(name): value for name, value in said.items()}
     version = given.pop("version", None)
-    if version != VERSION:
-        raise RecipeError(f"version: {version!r} is not known; this eocube reads version: {VERSION}.")
+    if version != VERSION or isinstance(version, bool):
+        raise RecipeError(f"version: {_shown(version)} is not known; this eocube reads version: {VERSION}.")
     known = {one.name: one for one in fields(Recipe)}
     for name in given:
         if name not in known:
-            raise RecipeError(f"{name!r} is no field of a recipe.{did_you_mean(name, known)}")
+            raise RecipeError(f"{name!r:.60} is no field of a recipe.{did_you_mean(name[:60], known)}")
     for name in ("name", "period"):
         if name not in given:
             raise RecipeError(f"The recipe lacks {name!r}.")
@@ -329,6 +369,8 @@ def _parsed(text: str, file: Path) -> Any:
                 return yaml.safe_load(text)
             except yaml.YAMLError as error:
                 raise RecipeError(f"{file} is no YAML: {error}") from error
+            except (LookupError, AttributeError, TypeError) as error:  # "!!int ''" and the like
+                raise RecipeError(f"{file} holds a value that is none of its type: {error}") from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, RecipeError):
             raise
@@ -364,25 +406,71 @@ class _Named:
 
 def _texts(name: str, found: Any, wanted: str) -> tuple[str, ...]:
     every = (found,) if isinstance(found, str) else found
-    if not isinstance(every, list | tuple) or not every or not all(isinstance(one, str) for one in every):
+    if (
+        not isinstance(every, list | tuple)
+        or not every
+        or not all(isinstance(one, str) and one.strip() for one in every)
+    ):
         raise _wrong(name, found, wanted)
     return tuple(every)
 
 
+def _is_none(found: Any) -> bool:
+    """Whether nothing is said."""
+    return found is None or (isinstance(found, list | tuple) and not found)
+
+
 def _area(found: Any) -> tuple[float, ...] | str | None:
-    if found is None or (isinstance(found, str) and found):
-        return str(found) if found else None
-    if isinstance(found, os.PathLike):
-        return os.fspath(found)
+    if found is None:
+        return None
+    if isinstance(found, str | os.PathLike) and os.fspath(found):
+        return str(os.fspath(found))
     every = found if isinstance(found, list | tuple) else ()
-    if len(every) != 4 or not all(isinstance(e, int | float) and not isinstance(e, bool) for e in every):
+    numbers = all(isinstance(e, int | float) and not isinstance(e, bool) for e in every)
+    if len(every) != 4 or not numbers or not all(-1e4 < edge < 1e4 for edge in every):
         raise _wrong("area", found, "west, south, east, north in degrees, a vector file, or an MGRS tile")
     return tuple(float(edge) for edge in every)
 
 
+def layers_for(how: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the bands to read for a reducer to give these: ``cloud_distance`` beside them if it needs that.
+
+    Raises
+    ------
+    BandError, InputError
+        If the reducer cannot be made of them.
+    """
+    try:
+        how.bands_out(names)
+    except BandError:
+        names = (*names, CLOUD_DISTANCE)
+        how.bands_out(names)
+    if getattr(how, "picks", False):  # on one made-up observation: what it misses it says now
+        times = np.array(["2020-07-01"], "datetime64[ns]")
+        values = np.ones((1, len(names), 1, 1), "float32")
+        reduce_observations(how, Observations(values, bands=names, times=times))
+    return names
+
+
 def _whole(found: Any, least: int) -> bool:
-    return isinstance(found, int) and not isinstance(found, bool) and found >= least
+    return isinstance(found, int) and not isinstance(found, bool) and least <= found <= _GREATEST
+
+
+def _text(found: Any) -> str:
+    try:
+        return str(found)
+    except ValueError as error:  # a number of thousands of digits
+        raise _wrong("period", found, "text, '2023' or '2023-05/2023-09'") from error
+
+
+def _shown(found: Any) -> str:
+    """Return what was found as text, a part of it if it is long: a file may say anything."""
+    try:
+        text = reprlib.repr(found)
+    except (ValueError, RecursionError):
+        text = type(found).__name__
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _wrong(name: str, found: Any, wanted: str) -> RecipeError:
-    return RecipeError(f"{name}: {found!r} cannot be used, write {wanted}.")
+    return RecipeError(f"{name}: {_shown(found)} cannot be used, write {wanted}.")

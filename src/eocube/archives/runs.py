@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..bars import progress
-from ..errors import ArchiveError, ClusterError, EocubeError, NoItemsError, OutputError, shorten
-from ..signing import unsigned
+from ..clusters.failures import explained
+from ..errors import (
+    ArchiveError,
+    ClusterError,
+    EocubeError,
+    MissingExtraError,
+    NoItemsError,
+    OutputError,
+    shorten,
+)
+from ..workers import current_client
 from .ledgers import Lease, Ledger, Outcome
 from .places import Place
 from .recipes import Recipe
@@ -22,6 +32,10 @@ log = logging.getLogger("eocube.archive")
 
 WHY = 500
 """Characters of a cause that are kept."""
+
+
+_QUERY = re.compile(r"(?<=[^\s?'\"])\?[^\s'\"<>)]*[&=][^\s'\"<>)]*|(?<=://)[^\s/@]+@")
+"""What may be a token in a message: the query of an address, a user and a password."""
 
 
 class LostError(Exception):
@@ -71,6 +85,8 @@ class Runner:
     ----------
     recipe, catalog, place, ledger
         What, of what, where to, and who else is at work.
+    cells : collection of str
+        Of the ledger's cells only these are made.
     memory : int or str
         What a task may take.
     """
@@ -79,6 +95,7 @@ class Runner:
     catalog: Any
     place: Place
     ledger: Ledger
+    cells: Collection[str]
     memory: int | str = "1GB"
 
     def run(
@@ -91,9 +108,7 @@ class Runner:
                 lease = self._next()
                 if lease is None:
                     break
-                told(lease.cell, None)
-                outcome = self._make(lease)
-                kept = self.ledger.finish(lease, outcome)
+                outcome, kept = self._deal(lease, told)
                 getattr(done, outcome.state if kept else "lost").append(lease.cell)
                 done.read_bytes += outcome.read_bytes
                 done.requests += outcome.requests
@@ -106,10 +121,25 @@ class Runner:
         """Take a cell; wait as long as a lease if some are held by runners that may be gone."""
         until = time.monotonic() + 1.5 * self.ledger.lease
         while True:
-            lease = self.ledger.claim()
-            if lease is not None or not self.ledger.waiting() or time.monotonic() > until:
+            lease = self.ledger.claim(self.cells)
+            if lease is not None or not self.ledger.waiting(self.cells) or time.monotonic() > until:
                 return lease
             time.sleep(min(1.0, self.ledger.lease / 10))
+
+    def _deal(self, lease: Lease, told: Callable[[str, Outcome | None], None]) -> tuple[Outcome, bool]:
+        """Make one cell and write it down; give it back if the run is stopped, by whatever it is."""
+        try:
+            told(lease.cell, None)
+            outcome = self._make(lease)
+            return outcome, self.ledger.finish(lease, outcome)
+        except BaseException as error:
+            self._give_back(lease)
+            if isinstance(error, Exception) and disk_is_full(error):
+                raise OutputError(
+                    f"There is no room left at {self.place} (or for temporary files): {lease.cell} was given "
+                    "back. Make room and run again with resume."
+                ) from error
+            raise
 
     def _make(self, lease: Lease) -> Outcome:
         """Make one cell; whatever goes wrong with it is its outcome, but what stops the whole is raised."""
@@ -130,16 +160,12 @@ class Runner:
         except LostError:
             log.warning("%s was taken over by another runner", lease.cell)
             return Outcome("failed", why="taken over")
-        except (KeyboardInterrupt, SystemExit, ClusterError, ArchiveError):
-            self._give_back(lease)
+        except (ClusterError, ArchiveError, MissingExtraError):  # none of this cell alone
             raise
         except Exception as error:
             if disk_is_full(error):
-                self._give_back(lease)
-                raise OutputError(
-                    f"There is no room left at {self.place} (or for temporary files): {lease.cell} was given "
-                    "back. Make room and run again with resume."
-                ) from error
+                raise
+            _check_cluster(error)
             if not isinstance(error, EocubeError):
                 log.exception("%s failed", lease.cell)
             return Outcome("failed", why=_cause(error), seconds=time.monotonic() - began)
@@ -151,7 +177,7 @@ class Runner:
     def _give_back(self, lease: Lease) -> None:
         try:
             self.ledger.finish(lease, Outcome("planned"))
-        except ArchiveError:
+        except (EocubeError, OSError):  # what stopped the run is what should be heard
             log.warning("%s could not be given back; it will be when this process is gone", lease.cell)
 
     @contextmanager
@@ -181,8 +207,18 @@ class Runner:
             thread.join()
 
 
+def _check_cluster(error: Exception) -> None:
+    """Raise an error if the cluster is lost: the next cell would fail as well.
+
+    Workers that died of one task are no such thing: that is the cell's own failure.
+    """
+    client = current_client()
+    said = explained(error, client, "the cluster") if client is not None else None
+    if said is not None and type(error).__name__ != "KilledWorker":
+        raise said from error
+
+
 def _cause(error: BaseException) -> str:
     """Return what an error says, in one line, without tokens."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    words = [unsigned(word) if "://" in word else word for word in text.split(" ")]
-    return f"{type(error).__name__}: {' '.join(words)}"[:WHY]
+    text = " ".join(str(error).replace("\0", "").split()) or type(error).__name__
+    return f"{type(error).__name__}: {_QUERY.sub('', text)}"[:WHY]

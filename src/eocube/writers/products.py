@@ -108,8 +108,10 @@ def write_item(
     if not _ID.fullmatch(identity):
         raise InputError(f"{identity!r} is no id for an Item: use letters, digits, '_', '-' and '.'.")
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eocube-")))
         places = _places(assets)
+        folder = Path()
+        if any(isinstance(place, Remote) for place in places.values()):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eocube-")))
         local = {place: _local(place, folder) for place in places.values()}
         records: dict[str, dict[str, Any]] = {}
         for key, place in places.items():
@@ -182,7 +184,7 @@ def _properties(
     assert grid.crs is not None
     said = {"mask": attrs.get("mask"), "reducer": attrs.get("reducer")}
     steps = [f"{name} {value}" for name, value in said.items() if value not in (None, "None")]
-    kept = ("mask", "reducer", "resampling", "offsets", "scenes", "left_out", "skipped")
+    kept = ("mask", "reducer", "resampling", "offsets_applied", "scenes", "left_out", "skipped")
     found: dict[str, Any] = {
         "datetime": None,
         "start_datetime": _time(start, "start"),
