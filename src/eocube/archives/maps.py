@@ -120,14 +120,14 @@ def drawing(rows: Sequence[Mapping[str, Any]], *, titles: bool = True, size: str
     rows : sequence of mapping
         Of the ledger.
     titles : bool
-        Whether cells say what they are when they are pointed at.
+        Whether cells say what they are when they are pointed at; without them the drawing is smaller.
     size : str
         Of the drawing, in the words of CSS. Default: as wide as the page, three quarters as high.
 
     Returns
     -------
     Html
-        An ``<svg>``, at most 1000 units wide and high; each cell is a ``<path data-c="33TWM">``.
+        An ``<svg>``, at most 1000 units wide and high; with titles each cell is a ``<path data-c="33TWM">``.
     """
     if not rows:
         return Html("")
@@ -139,13 +139,18 @@ def drawing(rows: Sequence[Mapping[str, Any]], *, titles: bool = True, size: str
     per = SIDE / max(wide, high)
     groups: dict[Shade, list[str]] = defaultdict(list)
     for row, corners in zip(rows, rings, strict=True):
-        places = np.round((corners - (west, north)) * (per, -per), 2)
-        ring = " ".join(f"{value:g}" for value in places.ravel())
-        said = f"<title>{escaped(said_of(row))}</title>" if titles else ""
-        groups[shade_of(row)].append(f'<path data-c="{escaped(row["cell"])}" d="M{ring}Z">{said}</path>')
+        places = np.round((corners - (west, north)) * (per, -per), 2 if titles else 1)
+        ring = "M" + " ".join(f"{value:g}" for value in places.ravel()) + "Z"
+        if titles:
+            said = f"<title>{escaped(said_of(row))}</title>"
+            ring = f'<path data-c="{escaped(row["cell"])}" d="{ring}">{said}</path>'
+        groups[shade_of(row)].append(ring)
     every = (*OTHERS.values(), *DONE)
     order = sorted(groups, key=lambda shade: (shade.name == "failed", every.index(shade)))  # failed: on top
-    body = "".join(f'<g fill="{shade.colour}">{"".join(groups[shade])}</g>' for shade in order)
+    parts = {shade: "".join(groups[shade]) for shade in order}
+    if not titles:
+        parts = {shade: f'<path d="{rings}"></path>' for shade, rings in parts.items()}
+    body = "".join(f'<g fill="{shade.colour}">{part}</g>' for shade, part in parts.items())
     line = 0.6 if len(rows) < 3000 else 0.25
     box = f"0 0 {wide * per:g} {high * per:g}"
     return Html(
