@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +60,13 @@ def forking(scratch: Path, **env: str):
 
 
 def main() -> None:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: F401
-
-    import eocube.archives.archive
-    import eocube.writers.cogs
     from eocube.archives.ledgers import Ledger
 
-    # What is imported late, is now.
-    import pyarrow.parquet  # noqa: F401  # isort: skip
-    import rasterio.shutil  # noqa: F401  # isort: skip
-    import sqlalchemy.dialects.sqlite  # noqa: F401  # isort: skip
-    import stac_geoparquet.arrow  # noqa: F401  # isort: skip
-    import dask.array  # noqa: F401  # isort: skip
-    import distributed  # noqa: F401  # isort: skip
+    for late in (  # what is imported late, is now
+        "eocube.archives.archive", "eocube.writers.cogs", "pyarrow.parquet", "rasterio.shutil", "dask.array",
+        "stac_geoparquet.arrow", "sqlalchemy.dialects.sqlite", "distributed",
+    ):  # fmt: skip
+        import_module(late)
 
     Ledger("sqlite:////nowhere/at/all", "").rows()
     say(0)

@@ -163,7 +163,7 @@ class Archive:
     def catalog_path(self) -> Path:
         """``catalog.json`` of the archive, which :func:`eocube.search` and STAC browsers read."""
         if self.place.local is None:
-            raise InputError(f"{self.place} is on S3: search items.parquet there, or a copy.")
+            raise InputError(f"{self.place} is on S3: search a copy of it in a folder.")
         return self.place.local / "catalog.json"
 
     def plan(self, cells: Iterable[str] | None = None) -> pd.DataFrame:

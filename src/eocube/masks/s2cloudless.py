@@ -220,7 +220,8 @@ class S2Cloudless(Mask):
     def __repr__(self) -> str:
         said = [f"l1c={len(self.l1c)} Items"] if self.l1c else []
         said += [f"threshold={plain(self.threshold)}"]
-        said += [f"average_over={plain(self.average_over or 0)}, dilation_size={plain(self.dilation_size or 0)}"]
+        said += [f"average_over={plain(self.average_over or 0)}"]
+        said += [f"dilation_size={plain(self.dilation_size or 0)}"]
         said += [f"unit={self.unit!r}"] if self.unit != "pixels" else []
         said += [f"resolution={plain(self.resolution)}"] if self.resolution != 60 else []
         said += [f"on_missing={self.on_missing!r}"] if self.on_missing != "raise" else []
