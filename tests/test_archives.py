@@ -91,6 +91,42 @@ def item_of(archive, cell="33TTN"):
     return json.loads((archive.place.local / name / f"{name}.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def strict(recipe):
+    bands = ("B02", "B04")
+    return replace(recipe, scenes=1, mask="SCLMask('strict').dilate(metres=60)", relax=("SCLMask()", "none"), bands=bands)
+
+
+@pytest.fixture(scope="module")
+def served(land):
+    with store(land.path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def far(served, land, tmp_path_factory):
+    """The Items with hrefs of a server, a token in each; and the recipe."""
+    features = []
+    for item in land.items():
+        record = deepcopy(item.to_dict(include_self_link=True, transform_hrefs=False))
+        for key, asset in item.assets.items():
+            path = Path(asset.href).relative_to(land.path)
+            record["assets"][key]["href"] = f"{served.url}/{path}?sv=1&sig=CANARY"
+        features.append(record)
+    file = tmp_path_factory.mktemp("far") / "items.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return eo.Recipe("far", PERIOD, cells=CELLS, catalog=str(file), bands=("B02", "B04"), scenes=3, tci=False)
+
+
+@pytest.fixture(scope="module")
+def expected(served, far, tmp_path_factory):
+    served.set()
+    archive = eo.Archive(tmp_path_factory.mktemp("expected") / "a", far)
+    assert archive.run(bar=False).failed == []
+    yield content(archive.place.local)
+    archive.close()
+
+
 class TestCells:
     @pytest.mark.parametrize("cell", CELLS)
     @pytest.mark.parametrize(("pixel", "bands"), [(10, ("B02", "B03", "B04")), (20, ("B05",)), (60, ("B01",))])
@@ -204,10 +240,6 @@ def orbit(item):
 
 
 class TestLadder:
-    @pytest.fixture(scope="class")
-    def strict(self, recipe):
-        bands = ("B02", "B04")
-        return replace(recipe, scenes=1, mask="SCLMask('strict').dilate(metres=60)", relax=("SCLMask()", "none"), bands=bands)
 
     def test_only_holes_change(self, strict, open_archive, tmp_path):
         archive = open_archive(tmp_path / "a", strict)
@@ -297,24 +329,7 @@ class TestSame:
 
 
 class TestFaults:
-    @pytest.fixture(scope="class")
-    def served(self, land):
-        with store(land.path) as made:
-            yield made
 
-    @pytest.fixture(scope="class")
-    def far(self, served, land, tmp_path_factory):
-        """The Items with hrefs of a server, a token in each; and the recipe."""
-        features = []
-        for item in land.items():
-            record = deepcopy(item.to_dict(include_self_link=True, transform_hrefs=False))
-            for key, asset in item.assets.items():
-                path = Path(asset.href).relative_to(land.path)
-                record["assets"][key]["href"] = f"{served.url}/{path}?sv=1&sig=CANARY"
-            features.append(record)
-        file = tmp_path_factory.mktemp("far") / "items.geojson"
-        file.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-        return eo.Recipe("far", PERIOD, cells=CELLS, catalog=str(file), bands=("B02", "B04"), scenes=3, tci=False)
 
     @pytest.fixture(autouse=True)
     def hasty(self, monkeypatch):
@@ -323,13 +338,6 @@ class TestFaults:
         monkeypatch.setenv("EOCUBE_PATIENCE", "0.6")
         forget()
 
-    @pytest.fixture(scope="class")
-    def expected(self, served, far, tmp_path_factory):
-        served.set()
-        archive = eo.Archive(tmp_path_factory.mktemp("expected") / "a", far)
-        assert archive.run(bar=False).failed == []
-        yield content(archive.place.local)
-        archive.close()
 
     def test_a_storm(self, served, far, expected, open_archive, tmp_path):
         """Faults of all kinds in most requests: whoever fails says why, and is mended when the storm is over."""

@@ -274,12 +274,13 @@ class Archive:
         ):
             raise InputError(f"max_cells={max_cells!r}: give 1 or more.")
         cells = self.cells
-        self.place.make()
-        self._check_place()
-        self.ledger.begin(self.recipe, cells)
-        self.begun = True
-        self._sweep()
-        self.ledger.again(failed=retry_failed, below=only_below, relax=relax, cells=cells)
+        with self._room():
+            self.place.make()
+            self._check_place()
+            self.ledger.begin(self.recipe, cells)
+            self.begun = True
+            self._sweep()
+            self.ledger.again(failed=retry_failed, below=only_below, relax=relax, cells=cells)
         runner = Runner(self.recipe, self._catalog, self.place, self.ledger, cells, self.memory)
         with cells_bar(self.ledger, bar) as shown:
 
@@ -299,13 +300,19 @@ class Archive:
         return done
 
     def _write_shelf(self) -> None:
-        try:
+        with self._room():
             write_shelf(self.recipe, self.place, self.ledger)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Say of a disk that is full what to do."""
+        try:
+            yield
         except Exception as error:
             if disk_is_full(error):
                 raise OutputError(
-                    f"There is no room left at {self.place} for its catalog: make room and run again with "
-                    "resume."
+                    f"There is no room left at {self.place} for its ledger or its catalog: make room and run "
+                    "again with resume."
                 ) from error
             raise
 
