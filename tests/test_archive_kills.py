@@ -332,3 +332,26 @@ class TestLeases:
         assert one.claim(["33TTN"]).cell == "33TTN"
         assert one.claim(["33TTN"]) is None
         assert one.claim(["nowhere"]) is None
+
+    def test_a_crowd(self, many, tmp_path):
+        """Eight threads with ledgers of their own take six hundred cells as fast as they can."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from eocube.cells import zone_cells
+
+        cells = zone_cells(33)[:600]
+        recipe = eo.Recipe("crowd", PERIOD, cells=cells)
+
+        def work(_):
+            ledger, taken = Ledger(ledger_url(tmp_path / "l.sqlite"), "crowd"), []
+            ledger.begin(recipe, recipe.cells)
+            while (lease := ledger.claim(recipe.cells)) is not None:
+                assert ledger.beat(lease)
+                assert ledger.finish(lease, Outcome("done", good=1.0))
+                taken.append(lease.cell)
+            ledger.close()
+            return taken
+
+        with ThreadPoolExecutor(8) as pool:
+            taken = [cell for own in pool.map(work, range(8)) for cell in own]
+        assert sorted(taken) == sorted(cells)

@@ -395,6 +395,7 @@ class TestFaults:
         ):  # fmt: skip
             assert "CANARY" not in runs._cause(ValueError(said))
             assert "c" in runs._cause(ValueError(said))
+        assert runs._cause(ValueError("\udcff")).encode() == b"ValueError: ?"
         assert runs._cause(ValueError("Is it? x=1\n\nyes\0")) == "ValueError: Is it? x=1 yes"
         assert len(runs._cause(ValueError("a" * 10_000))) == 500
 
@@ -706,6 +707,20 @@ class TestPlaces:
         assert table["good"][failed[0]] > 0
         assert archive.run(bar=False, retry_failed=True).done == failed
         assert (cell_of(archive, failed[0]) / "rung.tif").exists()
+
+    def test_a_cell_that_is_being_replaced_while_the_shelf_is_written(self, recipe, made, open_archive, tmp_path):
+        """Between two renames by another runner it is not there; the shelf leaves it out, and lists it later."""
+        archive = open_archive(tmp_path / "a", recipe)
+        archive.run(bar=False)
+        with archive.ledger._work() as link:
+            table = archive.ledger._cells
+            link.execute(archive.ledger._sa.update(table).where(table.c.cell == "33TTN").values(state="running", token="x"))
+        (cell_of(archive)).rename(tmp_path / "away")
+        shelves.write_shelf(archive.recipe, archive.place, archive.ledger)
+        assert len(eo.search(archive.catalog_path)) == 1
+        (tmp_path / "away").rename(cell_of(archive))
+        archive.run(bar=False)  # its runner is gone
+        assert content(tmp_path / "a") == content(made.place.local)
 
     def test_told_and_stopped(self, recipe, open_archive, tmp_path):
         archive, told = open_archive(tmp_path / "a", recipe), []

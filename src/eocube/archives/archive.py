@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,8 @@ class Archive:
             except (InputError, ValueError, AttributeError) as error:
                 raise ArchiveError(f"recipe.json in {self.place} cannot be read: {error}") from error
             self._check_same(self.recipe, there)
-        gone = [cell for cell in self.ledger.made() if self.place.lacks(self.recipe.identity(cell))]
+        done = [row["cell"] for row in self.ledger.rows() if row["state"] == "done"]
+        gone = [cell for cell in done if self.place.lacks(self.recipe.identity(cell))]
         if gone and not self._own_ledger:
             raise ArchiveError(
                 f"The ledger says that {shorten(gone)} is made, but {self.place} holds no Item of it: is it "

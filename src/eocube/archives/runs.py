@@ -223,5 +223,6 @@ def _check_cluster(error: Exception) -> None:
 
 def _cause(error: BaseException) -> str:
     """Return what an error says, in one line, without tokens."""
-    text = " ".join(str(error).replace("\0", "").split()) or type(error).__name__
+    said = str(error).replace("\0", "").encode(errors="replace").decode()  # of names that are no text
+    text = " ".join(said.split()) or type(error).__name__
     return f"{type(error).__name__}: {_QUERY.sub('', text)}"[:WHY]
