@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArchiveError, InputError, NoItemsError, OutputError, shorten
+from ..errors import ArchiveError, InputError, NoItemsError, OutputError, RecipeError, shorten
 from .bars import cells_bar
 from .ledgers import LEASE, Ledger, Outcome, ledger_url
 from .places import Place, place_of
@@ -96,6 +96,8 @@ class Archive:
     ) -> None:
         self.place: Place = place_of(out)
         wanted = read_recipe(recipe) if isinstance(recipe, str | os.PathLike) else recipe
+        if wanted is not None and not isinstance(wanted, Recipe):
+            raise RecipeError(f"A Recipe or the path of its file is needed, not {type(wanted).__name__}.")
         self._own_ledger = ledger is None
         self.ledger = self._ledger(ledger, wanted, lease)
         kept = self.ledger.recipe()
