@@ -177,7 +177,7 @@ class Archive:
         cells : iterable of str, optional
             Which; all by default.
         bar : bool, optional
-            Whether to show a bar. Default: in a terminal and in a notebook.
+            Whether to show a bar. Default: in a terminal.
 
         Returns
         -------
