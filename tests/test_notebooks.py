@@ -6,6 +6,7 @@ import ast
 import copy
 import importlib.util
 import re
+from itertools import pairwise
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -39,7 +40,7 @@ def archive_lines(book):
     """Yield the lines that say where pixels come from: that of the sample, and the commented one below it."""
     for cell in code_of(book):
         lines = cell.source.splitlines()
-        for above, below in zip(lines, lines[1:], strict=False):
+        for above, below in pairwise(lines):
             if below.startswith("# catalog, "):
                 yield above, below.removeprefix("# ")
 
