@@ -11,8 +11,8 @@ import eocube
 
 ROOT = Path(eocube.__file__).parent
 FLOORS = {
-    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses", "suns", "tallies", "runs", "htmls", "extras"},
-    1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "facts", "filters", "shapes", "areas", "grids",
+    0: {"errors", "reports", "sentinel2", "pixels", "codes", "losses", "suns", "tallies", "runs", "htmls", "extras", "processes"},
+    1: {"catalogs", "retries", "signing", "trust", "periods", "tiles", "cells", "facts", "filters", "shapes", "areas", "grids", "webgrids",
         "loaders", "masks", "reducers", "indices", "evidence", "fields", "zones", "moments", "calendars", "formulas",
         "spyndices", "smoothers", "phenology",
         "distances", "provenance", "layers"},
@@ -21,7 +21,7 @@ FLOORS = {
     3: {"reading", "ready", "planes", "zonals", "audits", "climbs"},
     4: {"lazy", "ledgers", "watches", "cubes", "flags", "comparisons", "composites", "series", "writers", "ladders",
         "smoothing", "seasons"},
-    5: {"__init__", "__main__", "cli", "plots", "bars", "clusters"},
+    5: {"__init__", "__main__", "cli", "plots", "bars", "clusters", "archives"},
 }
 BESIDE = {"sample"}
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -14,10 +14,11 @@ import eocube
 
 PUBLIC = [
     "CDSE", "EARTH_SEARCH", "EARTH_SEARCH_C1", "EARTH_SEARCH_L1C", "EARTH_SEARCH_V0", "PLANETARY_COMPUTER",
+    "Archive", "Recipe", "Used", "read_recipe",
     "BandError", "BestPixel", "Catalog", "CloudProbability", "Climatology", "Count", "EocubeError", "First", "GeoMedian", "InputError",
     "Latest", "LocalIndex", "Max", "MaxIndex", "MaxNDVI", "Mean", "Median", "Medoid", "Min", "NoItemsError",
     "Percentile", "Pixels", "Plan", "ProjectedShadow", "ReadError", "S2Cloudless", "Rolling", "Rung", "SCLMask", "UkisCSMask", "WeightedMean", "area",
-    "audit", "best", "compare_masks", "cluster", "composite", "contact_sheet", "errors", "fill_ladder", "explore", "grid_for", "load", "lost", "mask",
+    "audit", "best", "cells_of", "compare_masks", "cluster", "composite", "contact_sheet", "errors", "fill_ladder", "explore", "grid_for", "load", "lost", "mask",
     "mask_from", "masks_of", "ndvi", "plan", "plot_masks", "evi", "evi2", "index", "mndwi", "nbr", "ndbi", "ndmi", "ndre", "ndwi", "savi",
     "Linear", "SavitzkyGolay", "Whittaker", "season_metrics", "smooth",
     "publish", "progress", "plot_map",

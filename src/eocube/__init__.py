@@ -17,6 +17,10 @@ _WHERE = {
     "EARTH_SEARCH_L1C": "catalogs",
     "EARTH_SEARCH_V0": "catalogs",
     "PLANETARY_COMPUTER": "catalogs",
+    "Archive": "archives",
+    "Recipe": "archives",
+    "Used": "reducers",
+    "read_recipe": "archives",
     "BandError": "errors",
     "BestPixel": "reducers",
     "Catalog": "catalogs",
@@ -54,6 +58,7 @@ _WHERE = {
     "area": "areas",
     "audit": "audits",
     "best": "choices",
+    "cells_of": "cells",
     "compare_masks": "comparisons",
     "cluster": "clusters",
     "composite": "composites",
@@ -102,6 +107,9 @@ _WHERE = {
 }
 
 __all__ = [
+    "Archive",
+    "Recipe",
+    "Used",
     "CDSE",
     "EARTH_SEARCH",
     "EARTH_SEARCH_C1",
@@ -145,6 +153,7 @@ __all__ = [
     "area",
     "audit",
     "best",
+    "cells_of",
     "compare_masks",
     "cluster",
     "composite",
@@ -187,6 +196,7 @@ __all__ = [
     "timelapse",
     "timeseries",
     "vote",
+    "read_recipe",
     "write_cog",
     "write_collection",
     "write_item",
@@ -196,6 +206,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import errors, sample
+    from .archives import Archive, Recipe, read_recipe
     from .areas import area
     from .audits import audit
     from .bars import progress
@@ -209,6 +220,7 @@ if TYPE_CHECKING:
         PLANETARY_COMPUTER,
         Catalog,
     )
+    from .cells import cells_of
     from .choices import best, score
     from .clusters import cluster
     from .comparisons import compare_masks
@@ -242,6 +254,7 @@ if TYPE_CHECKING:
         Medoid,
         Min,
         Percentile,
+        Used,
         WeightedMean,
     )
     from .seasons import season_metrics

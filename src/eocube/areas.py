@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
 import shapely.geometry
 from odc.geo.crs import CRS
@@ -53,8 +54,12 @@ def area(where: Any, *, crs: Any = None, radius: float | None = None) -> Geometr
     >>> area((5.0, 49.5, 6.0, 50.0)).boundingbox.bbox
     (5.0, 49.5, 6.0, 50.0)
     """
+    return _area(where, crs, radius, wide=False)
+
+
+def _area(where: Any, crs: Any, radius: float | None, wide: bool) -> Geometry:
     geometry = _geometry(where, crs)
-    _check(geometry)
+    _check(geometry, wide)
     if radius is not None:
         geometry = _around(geometry, radius)
     if geometry.geom.area == 0:
@@ -63,6 +68,24 @@ def area(where: Any, *, crs: Any = None, radius: float | None = None) -> Geometr
             "(metres)."
         )
     return geometry
+
+
+def wide_area(where: Any, *, crs: Any = None, radius: float | None = None) -> Geometry:
+    """Make an area that may span the world, for what needs no one grid; else as :func:`area`.
+
+    A bbox whose west is more than 180 degrees beyond its east crosses the antimeridian (RFC 7946, 5.2).
+
+    Raises
+    ------
+    AreaError
+        As :func:`area`; what crosses the antimeridian is told by its edges, of more than 180 degrees.
+    """
+    if isinstance(where, tuple | list) and len(where) == 4 and (crs is None or CRS(crs) == LONLAT):
+        west, south, east, north = where
+        if all(isinstance(edge, int | float) for edge in where) and west - east > 180 and south < north:
+            sides = [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
+            where = shapely.union_all(sides)
+    return _area(where, crs, radius, wide=True)
 
 
 def lonlat(geometry: Geometry) -> BaseGeometry:
@@ -148,7 +171,7 @@ def _geojson(found: Mapping[str, Any], crs: Any) -> Geometry:
         if kind == "FeatureCollection":
             shapes = [shapely.geometry.shape(f["geometry"]) for f in found["features"] if f["geometry"]]
             for shape in shapes:
-                _check(Geometry(shape, crs or LONLAT))
+                _check(Geometry(shape, crs or LONLAT), wide=True)
             return Geometry(shapely.union_all(shapes), crs or LONLAT)
         geometry: Any = found["geometry"] if kind == "Feature" else found
         return Geometry(shapely.geometry.shape(geometry), crs or LONLAT)
@@ -164,7 +187,7 @@ def _around(geometry: Geometry, radius: float) -> Geometry:
     return Geometry(geometry.to_crs(utm).geom.buffer(radius), utm)
 
 
-def _check(geometry: Geometry) -> None:
+def _check(geometry: Geometry, wide: bool) -> None:
     shape = geometry.geom
     if shape.is_empty:
         raise AreaError("The area is empty: it holds no geometry.")
@@ -180,8 +203,16 @@ def _check(geometry: Geometry) -> None:
             "If its numbers are metres, give their CRS: crs='EPSG:...'. If it crosses the "
             "antimeridian, ask for both sides one after the other."
         )
-    if east - west > 180:
+    if _turns(lonlat(geometry)) if wide else east - west > 180:
         raise AreaError(
             f"The area spans {east - west:.0f} degrees of longitude, from {west:.2f} to {east:.2f}: it "
             "crosses the antimeridian. Ask for both sides one after the other."
         )
+
+
+def _turns(shape: BaseGeometry) -> bool:
+    """Tell whether an edge spans more than half the world and less than all of it."""
+    rings = shapely.get_rings(shapely.get_parts(shapely.get_parts(shape)))
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    spans = np.abs(np.diff(points[:, 0]))[np.diff(ring) == 0]
+    return bool(((spans > 180) & (spans < 359.999)).any())

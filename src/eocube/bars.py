@@ -106,12 +106,13 @@ def _dask_report(path: str | os.PathLike[str]) -> AbstractContextManager[Any]:
 def _shows(wanted: bool | None) -> _Shows | None:
     if wanted is False:
         return None
-    if _in_notebook():
+    if in_notebook():
         return _Notebook()
     return _Terminal() if wanted or sys.stderr.isatty() else None
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Whether this runs in a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return type(shell).__name__ == "ZMQInteractiveShell"

@@ -14,6 +14,8 @@
     |   |   |-- NoItemsError        none found
     |   |   |-- MissingAssetError   an Item lacks an asset that was asked for
     |   |   `-- UntrustedError      an Item of a stranger's catalog points at what it may not
+    |   |-- RecipeError             a recipe of an archive has a field that is unknown or unusable
+    |   |-- ArchiveError            the archive is of another recipe, or its ledger cannot be used
     |   |-- TooLargeError           a task would need more memory than allowed
     |   `-- OutputError             the output exists, or cannot be written
     |-- SearchError                 the STAC API did not answer, or answered nonsense
@@ -84,6 +86,14 @@ class TooLargeError(InputError):
 
 class OutputError(InputError):
     """The output exists already or cannot be written."""
+
+
+class RecipeError(InputError):
+    """A field of a recipe is unknown, missing or unusable."""
+
+
+class ArchiveError(InputError):
+    """An archive is of another recipe, or its ledger cannot be used."""
 
 
 class SearchError(EocubeError):

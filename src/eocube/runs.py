@@ -107,6 +107,20 @@ def size(count: float) -> str:
     return f"{count:,.0f} B"
 
 
+def duration(seconds: float) -> str:
+    """Return a time for people.
+
+    Examples
+    --------
+    >>> duration(3.21), duration(200), duration(3 * 3600), duration(50 * 3600)
+    ('3.2 s', '200 s', '180 min', '50 h')
+    """
+    for factor, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 4 * factor:
+            return f"{seconds / factor:,.{0 if seconds >= 10 * factor else 1}f} {unit}"
+    return f"{seconds:,.{0 if seconds >= 10 else 1}f} s"
+
+
 def ratio(found: float, expected: float) -> str:
     """Say how what came compares with what was expected."""
     return f"{found / expected:.2f} times that" if expected else "nothing was expected"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .. import __version__
+from .archive import archive
 from .requests import REDUCER as REDUCER_HELP
 from .requests import (
     VERIFY,
@@ -164,6 +165,8 @@ def series(request: Request, fields: Path | None, out: Path, overwrite: bool, **
 @click.option("--size", type=int, default=240, show_default=True, help="Pixels of 10 m along a tile's side.")
 @click.option("--landscape", default="fields", show_default=True,
               help="What the ground is: fields, forest, desert, steppe, snow, water or silt.")
+@click.option("--places", type=int, default=1, show_default=True,
+              help="Pairs of tiles in two UTM zones, 1 to 20, each 100 km further south.")
 @click.option("--faults", is_flag=True, help="Give the SCL the faults of the real one.")
 def sample(folder: Path, **options: Any) -> None:
     """Write the embedded made-up archive into FOLDER."""
@@ -179,6 +182,9 @@ def sample(folder: Path, **options: Any) -> None:
     seconds = time.perf_counter() - started
     console.print(f"{len(world.item_ids)} Items in {world.items_path}, {seconds:.1f} s")
     console.print(f"Try: eocube mosaic --catalog {world.items_path} --out mosaic.tif")
+
+
+main.add_command(archive)
 
 
 def _make(request: Request, **options: Any) -> None:

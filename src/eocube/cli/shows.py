@@ -9,7 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import shorten
+from ..runs import duration, size
+
 if TYPE_CHECKING:
+    import pandas as pd
     import pystac
 
     from ..audits import Audit
@@ -69,6 +73,70 @@ def show_plan(plan: Plan) -> None:
     for word, meaning in lines_of(plan):
         table.add_row(word, meaning)
     console.print(table)
+
+
+def show_cells(table: pd.DataFrame) -> None:
+    """Print what the cells of an archive will be made of."""
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    heads = {
+        "cell": "cell", "state": "state", "items": "Items", "scenes": "scenes", "first": "first",
+        "last": "last", "files": "files", "gigabytes": "to read", "hours": "time",
+    }  # fmt: skip
+    for name, head in heads.items():
+        left = name in ("cell", "state", "first", "last")
+        shown.add_column(head, justify="left" if left else "right", no_wrap=True)
+    for row in table.to_dict("records"):
+        row |= {"gigabytes": size(row["gigabytes"] * 1e9), "hours": _roughly(row["hours"])}
+        row |= {name: f"{row[name]:,}" for name in ("items", "scenes", "files")}
+        shown.add_row(*(str(row[name]) for name in heads))
+    console.print(shown)
+    without = int((table["scenes"] == 0).sum())
+    said = f"{len(table):,} cell{'s' * (len(table) != 1)}"
+    said += f", {without:,} of them without scenes" if without else ""
+    console.print(
+        f"{said}: {table['scenes'].sum():,} scenes, about {size(table['gigabytes'].sum() * 1e9)} to read, "
+        f"{_roughly(table['hours'].sum())} on this machine",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+
+
+def _roughly(hours: float) -> str:
+    return "< 1 s" if hours < 1 / 3600 else duration(hours * 3600)
+
+
+def show_states(table: pd.DataFrame, *, cells: bool = False) -> None:
+    """Print how far an archive is: cells by state, and why some failed."""
+    from ..archives.maps import percent
+    from ..archives.reports import causes
+
+    counts = table["state"].value_counts()
+    done = table[table["state"] == "done"]
+    order = ("planned", "running", "done", "empty", "failed")
+    lines = {name: f"{counts[name]:,}" for name in order if name in counts}
+    if len(done):
+        mean, least = (percent(float(share)) for share in (done["good"].mean(), done["good"].min()))
+        lines["good"] = f"{mean} of all pixels, {least} of the worst cell"
+        lines["read"] = f"{size(float(done['read_bytes'].sum()))} in {duration(float(done['seconds'].sum()))}"
+    if cells:
+        shown = Table(box=None, header_style="bold", pad_edge=False)
+        heads = ("cell", "state", "good", "scenes", "read", "time", "tries", "")
+        for head in heads:
+            left = head in ("cell", "state", "")
+            shown.add_column(head, justify="left" if left else "right", no_wrap=bool(head), overflow="fold")
+        for row in table.to_dict("records"):
+            over = row["state"] in ("done", "failed", "empty")
+            words = (
+                row["cell"], row["state"], percent(row["good"]), row["scenes"] or "",
+                size(row["read_bytes"]) if row["read_bytes"] else "",
+                duration(row["seconds"]) if over else "", row["attempts"] or "",
+                "by the ladder" if row["relaxed"] else "",
+            )  # fmt: skip
+            shown.add_row(*(Text(str(word)) for word in words))
+        console.print(shown)
+    show_result(lines)
+    for cause, own in causes([dict(row) for _, row in table.iterrows()]):
+        said = f"{len(own):,} failed: {shorten(own, 8)}: {cause}"
+        console.print(Text(said, style="red"), soft_wrap=True)
 
 
 def show_result(lines: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -44,6 +45,16 @@ GDAL_CACHEMAX = "64"
 """MB of GDAL's block cache in a worker, unless the environment says otherwise: its own default is 5 % of
 the machine's memory, in each process."""
 
+KEPT = 256 * 2**20
+"""Bytes of freed memory that a worker keeps at most."""
+
+_LARGEST = 32 * 2**20
+"""Bytes from which on memory comes from the system directly: the most that glibc takes."""
+
+_DASKS = "65536"
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Of malloc.h."""
+
 
 def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what of an environment workers are told: how files are read, and nothing secret."""
@@ -72,6 +83,23 @@ def credentials_of(environment: Mapping[str, str], wanted: bool | Iterable[str])
         said = ", ".join(missing or CREDENTIALS)
         raise InputError(f"credentials={wanted!r}: not set in this process's environment: {said}.")
     return found
+
+
+def keep_memory() -> bool:
+    """Let the C library keep freed memory for the next block; return whether it could be told.
+
+    Dask starts its workers with ``MALLOC_TRIM_THRESHOLD_=65536``, so that all that is freed goes back to the
+    system at once. The blocks of a cube are tens of MB, and each is then paid for anew, page by page: a
+    third of a worker's processor time. What is kept is bounded by :data:`KEPT`. Another value in the
+    environment is somebody's wish, and stays.
+    """
+    if os.environ.get("MALLOC_TRIM_THRESHOLD_") != _DASKS:
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another C library
+        return False
+    return bool(mallopt(_M_TRIM_THRESHOLD, KEPT) and mallopt(_M_MMAP_THRESHOLD, _LARGEST))
 
 
 class Secrets:
@@ -122,6 +150,8 @@ class Settings(WorkerPlugin):
         new = self.settings | self.secrets.values
         self._before = {name: os.environ.get(name) for name in new}
         os.environ.update(new)
+        if getattr(worker, "nanny", None):  # else it may be the user's own process
+            keep_memory()
         if self.preload is not None:
             await asyncio.to_thread(warm, self.preload)
 

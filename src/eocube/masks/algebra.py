@@ -216,7 +216,20 @@ class Dilated(Mask):
         return np.asarray(inner | (away <= self.metres * (1 + 1e-9)))
 
     def __repr__(self) -> str:
-        return f"{self.of!r}.dilate(metres={self.metres:g})"
+        of = f"({self.of!r})" if isinstance(self.of, Not) else repr(self.of)  # ~a.dilate is ~(a.dilate)
+        return f"{of}.dilate(metres={plain(self.metres)})"
+
+
+def plain(number: float) -> str:
+    """Return a number as short as it can be read back.
+
+    Examples
+    --------
+    >>> plain(60.0), plain(0.123456789)
+    ('60', '0.123456789')
+    """
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
 
 
 def as_mask(found: Any) -> Any:

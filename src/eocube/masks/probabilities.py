@@ -14,7 +14,7 @@ from ..errors import MaskError
 from ..layers import Layers, layers_of
 from ..pixels import Pixels
 from ..sentinel2 import BANDS
-from .algebra import Mask
+from .algebra import Mask, plain
 from .s2cloudless import Smoothing, smoothing_of
 
 ASSETS = ("cloud", "snow")
@@ -142,10 +142,12 @@ class CloudProbability(Mask):
 
     def __repr__(self) -> str:
         source = repr(self.source) if isinstance(self.source, str) else f"{len(self.source.times)} layers"
-        said = [source, f"threshold={self.threshold:g}"]
-        said += [f"average_over={self.average_over:g}"] if self.average_over else []
-        said += [f"dilation_size={self.dilation_size:g}"] if self.dilation_size else []
+        said = [source, f"threshold={plain(self.threshold)}"]
+        said += [f"average_over={plain(self.average_over)}"] if self.average_over else []
+        said += [f"dilation_size={plain(self.dilation_size)}"] if self.dilation_size else []
         said += [f"unit={self.unit!r}"] if self.unit != "pixels" else []
+        usual = _pixel(self.source)
+        said += [f"resolution={plain(self.resolution)}"] if self.resolution != usual else []
         said += [f"on_missing={self.on_missing!r}"] if self.on_missing != "raise" else []
         return f"CloudProbability({', '.join(said)})"
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import MaskError, MissingExtraError
 from ..extras import check_needed
 from ..pixels import Pixels
-from .algebra import Mask
+from .algebra import Mask, plain
 from .blocks import Blocks, blocks_of
 from .disks import clouds
 from .trees import load_forest
@@ -219,10 +219,11 @@ class S2Cloudless(Mask):
 
     def __repr__(self) -> str:
         said = [f"l1c={len(self.l1c)} Items"] if self.l1c else []
-        said += [f"threshold={self.threshold:g}"]
-        said += [f"average_over={self.average_over or 0:g}, dilation_size={self.dilation_size or 0:g}"]
+        said += [f"threshold={plain(self.threshold)}"]
+        said += [f"average_over={plain(self.average_over or 0)}"]
+        said += [f"dilation_size={plain(self.dilation_size or 0)}"]
         said += [f"unit={self.unit!r}"] if self.unit != "pixels" else []
-        said += [f"resolution={self.resolution:g}"] if self.resolution != 60 else []
+        said += [f"resolution={plain(self.resolution)}"] if self.resolution != 60 else []
         said += [f"on_missing={self.on_missing!r}"] if self.on_missing != "raise" else []
         return f"S2Cloudless({', '.join(said)})"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import MaskError, did_you_mean
 from ..pixels import Pixels
 from ..sentinel2 import SCL_CLASSES, SCL_DEFAULT, SCL_SNOW, SCL_STRICT
-from .algebra import Mask
+from .algebra import Mask, plain
 from .rays import dilated, eroded
 
 PRESETS = {"default": SCL_DEFAULT, "strict": SCL_STRICT, "snow": SCL_SNOW}
@@ -129,7 +129,7 @@ class SCLMask(Mask):
             if codes == self.classes:
                 said = [] if name == "default" else [repr(name)]
         if self.cleanup is not None:
-            said.append(f"cleanup=({self.cleanup[0]:g}, {self.cleanup[1]:g})")
+            said.append(f"cleanup=({plain(self.cleanup[0])}, {plain(self.cleanup[1])})")
         if self.snow != "trust":
             said.append(f"snow={self.snow!r}")
         return f"SCLMask({', '.join(said)})"

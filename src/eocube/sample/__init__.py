@@ -7,6 +7,9 @@ where they belong, and the archive has the traps of the real ones: the offset of
 pass, ragged swath edges and, when asked for, the faults of the scene classification. Level-1C of the same
 ground and sky, band 10 among it, is written when asked for, by :meth:`World.l1c`.
 
+``places=6`` makes an archive of twelve tiles in the two zones: six such pairs, each with a landscape and
+weather of its own, one row of MGRS squares south of the one before. ``world.parts`` holds a world for each.
+
 Examples
 --------
 >>> from eocube import sample
@@ -38,6 +41,7 @@ def write(
     bands: Iterable[str] = DEFAULT_BANDS,
     scl_faults: bool = False,
     landscape: str = "fields",
+    places: int = 1,
 ) -> World:
     """Write a made-up archive and return it.
 
@@ -63,6 +67,8 @@ def write(
         missed, narrow shadows missed, faint cirrus missed. Without, it is the truth at 20 m.
     landscape : {"fields", "forest", "desert", "steppe", "snow", "water", "silt"}
         What the ground is made of. The shapes are the same; truth and traps hold in all.
+    places : int
+        Pairs of tiles, 1 to 20: see :attr:`World.parts`. The first is the same however many there are.
 
     Returns
     -------
@@ -73,7 +79,7 @@ def write(
     OutputError
         If the folder is not empty.
     InputError
-        If size, dates, naming or landscape cannot be; ``BandError`` for a band that it cannot make.
+        If size, dates, naming, landscape or places cannot be; ``BandError`` for a band that it cannot make.
 
     Examples
     --------
@@ -82,7 +88,7 @@ def write(
     >>> world.truth("shadow", world.item_ids[0]).shape
     (60, 60)
     """
-    world = plan_world(folder, seed, naming, size, dates, bands, scl_faults, landscape)
+    world = plan_world(folder, seed, naming, size, dates, bands, scl_faults, landscape, places)
     write_world(world)
     return world
 
@@ -95,12 +101,13 @@ def cached(
     dates: int = 12,
     scl_faults: bool = False,
     landscape: str = "fields",
+    places: int = 1,
 ) -> World:
     """Return a world out of the user's cache, and write it there the first time.
 
     Parameters
     ----------
-    seed, naming, size, dates, scl_faults, landscape
+    seed, naming, size, dates, scl_faults, landscape, places
         As in :func:`write`.
 
     Returns
@@ -111,14 +118,15 @@ def cached(
     Raises
     ------
     InputError
-        If size, dates or naming cannot be.
+        If size, dates, naming, landscape or places cannot be.
 
     Examples
     --------
     >>> cached().item_ids[0]
     'S2A_33TTN_20210612_0_L2A'
     """
-    world = plan_world("not yet", seed, naming, size, dates, DEFAULT_BANDS, scl_faults, landscape)
+    bands = DEFAULT_BANDS
+    world = plan_world("not yet", seed, naming, size, dates, bands, scl_faults, landscape, places)
     return cached_world(world)
 
 

@@ -23,6 +23,7 @@ from odc.geo.geobox import GeoBox
 from ..catalogs import CATALOGS
 from ..errors import BandError, InputError, OutputError, did_you_mean
 from ..sentinel2 import BANDS, band_names
+from .frames import MOST_PLACES
 from .items import COLLECTION, make_item, shares
 from .landscape import make_ground
 from .passes import Granule
@@ -45,6 +46,7 @@ def plan_world(
     bands: Iterable[str],
     scl_faults: bool,
     landscape: str = "fields",
+    places: int = 1,
 ) -> World:
     """Check what was asked for and return the world, nothing written yet."""
     if naming not in CATALOGS or naming not in ("earth-search", "planetary-computer"):
@@ -64,6 +66,11 @@ def plan_world(
             f"There is no landscape {landscape!r}.{did_you_mean(str(landscape), LANDSCAPES)} "
             f"Known: {', '.join(LANDSCAPES)}."
         )
+    if not isinstance(places, int) or not 1 <= places <= MOST_PLACES:
+        raise InputError(
+            f"places={places!r}: a sample has 1 to {MOST_PLACES} places, each a pair of tiles 100 km further "
+            "south."
+        )
     names = band_names(bands)
     wrong = [name for name in names if name not in (*REFLECTANCE, "scl")]
     if wrong:
@@ -74,7 +81,7 @@ def plan_world(
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(f"{path} is there already and is not an empty folder: choose another.")
     ordered = (*(b for b in BANDS if b in names and b != "scl"), "scl")
-    world = World(path, seed, naming, size, dates, ordered, scl_faults, landscape)
+    world = World(path, seed, naming, size, dates, ordered, scl_faults, landscape, places)
     assert world.scenes  # refuses too many dates
     return world
 
@@ -82,17 +89,18 @@ def plan_world(
 def write_world(world: World) -> None:
     """Write every file of a world."""
     (world.path / "truth").mkdir(parents=True)
-    items: list[dict[str, Any]] = []
-    pairs = list(world.granules.items())
-    make_ground(world.seed, world.size, world.landscape)
+    items: dict[str, dict[str, Any]] = {}
     with ThreadPoolExecutor(THREADS) as pool:
-        for _, group in groupby(pairs, key=lambda pair: pair[1].flight):
-            items += pool.map(lambda pair: _write_granule(world, *pair), list(group))
-    _write_catalog(world, items)
-    made = {
-        name: getattr(world, name)
-        for name in ("seed", "naming", "size", "dates", "bands", "scl_faults", "landscape")
-    }
+        for part in world.parts:
+            make_ground(part.seed, part.size, part.landscape, part.place)
+            for _, group in groupby(part.granules.items(), key=lambda pair: pair[1].flight):
+                pairs = list(group)
+                written = pool.map(_write_granule, [part] * len(pairs), *zip(*pairs, strict=True))
+                items.update((item["id"], item) for item in written)
+    _write_catalog(world, [items[name] for name in world.item_ids])
+    names = ["seed", "naming", "size", "dates", "bands", "scl_faults", "landscape"]
+    names += ["places"] if world.places > 1 else []
+    made = {name: getattr(world, name) for name in names}
     _write_json(world.path / "world.json", {"made with": made, "items": list(world.item_ids)})
 
 

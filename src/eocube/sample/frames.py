@@ -1,4 +1,4 @@
-"""The two tiles, the common ground raster under both, and how any grid finds its place on it."""
+"""The two tiles of a place, the ground raster under both, and how any grid finds its place on it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from shapely.geometry import Polygon
 
+from ..tiles import tile_at
+
 MAIN_CRS = "EPSG:32633"
 """The UTM zone in which the landscape is made."""
 
 BORDER = (12.0, 47.08)
 """Longitude and latitude where the two tiles meet: on the border of the UTM zones 32 and 33."""
+
+MOST_PLACES = 20
+"""How many rows of 100 km there are below the first in which both tiles lie in one column each."""
 
 STEP = 10.0
 """Pixel of the ground raster in metres."""
@@ -73,18 +78,35 @@ def to_main(
     return np.asarray(east), np.asarray(north)
 
 
-def make_tiles(size: int) -> tuple[Tile, Tile]:
-    """Return the main tile (zone 33) and its western neighbour (zone 32).
+def border(place: int) -> tuple[float, float]:
+    """Return longitude and latitude where a place's two tiles meet.
+
+    Place 0 is ``BORDER``; each of the others is 0.9 degrees, one row of MGRS squares, further south.
+    """
+    return BORDER[0], BORDER[1] - 0.9 * place
+
+
+def middle(place: int) -> tuple[float, float]:
+    """Return the same in the main zone's metres."""
+    east, north = _transformer("EPSG:4326", MAIN_CRS).transform(*border(place))
+    return float(east), float(north)
+
+
+@lru_cache(maxsize=64)
+def make_tiles(size: int, place: int = 0) -> tuple[Tile, Tile]:
+    """Return a place's main tile (zone 33) and its western neighbour (zone 32).
 
     The two share about a third of their ground, on both sides of the border of the zones.
     """
     tiles = []
     # The middle of each tile lies a third of a side away from the border, so that the two centres
     # are two thirds apart and a third of the ground is common.
-    for name, epsg, sideways in (("33TTN", 32633, 1 / 3), ("32TQT", 32632, -1 / 3)):
-        x, y = _transformer("EPSG:4326", f"EPSG:{epsg}").transform(*BORDER)
-        left = x + sideways * size * 10 - size * 5
-        tiles.append(Tile(name, epsg, round(left / 60) * 60.0, round((y + size * 5) / 60) * 60.0, size))
+    for epsg, sideways in ((32633, 1 / 3), (32632, -1 / 3)):
+        x, y = _transformer("EPSG:4326", f"EPSG:{epsg}").transform(*border(place))
+        centre = x + sideways * size * 10
+        name = tile_at(*_transformer(f"EPSG:{epsg}", "EPSG:4326").transform(centre, y))
+        left = round((centre - size * 5) / 60) * 60.0
+        tiles.append(Tile(name, epsg, left, round((y + size * 5) / 60) * 60.0, size))
     return tiles[0], tiles[1]
 
 

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from ..errors import InputError
 from ..sentinel2 import BANDS, SCL_CLASSES
-from .frames import BORDER, MAIN_CRS, Tile, _transformer, make_tiles
+from .frames import MAIN_CRS, Tile, _transformer, border, make_tiles, middle
 from .passes import Granule
 from .sun import solar_position
 
@@ -54,7 +54,7 @@ _BAND_TEXTS: dict[str, tuple[str, str, float]] = {
 
 def item_id(granule: Granule, naming: str, size: int) -> str:
     """Return the Item's id as the archive would write it."""
-    tile = make_tiles(size)[granule.tile].name
+    tile = make_tiles(size, granule.flight.place)[granule.tile].name
     flight = granule.flight
     if naming == "earth-search":
         return f"S2{flight.platform}_{tile}_{flight.start:%Y%m%d}_{granule.sequence}_L2A"
@@ -66,9 +66,9 @@ def item_id(granule: Granule, naming: str, size: int) -> str:
 
 def footprint(granule: Granule, size: int) -> Polygon:
     """Return the outline of the granule's valid data, longitude and latitude."""
-    tile = make_tiles(size)[granule.tile]
+    tile = make_tiles(size, granule.flight.place)[granule.tile]
     shape: BaseGeometry = tile.outline()
-    x0, y0 = _transformer("EPSG:4326", MAIN_CRS).transform(*BORDER)
+    x0, y0 = middle(granule.flight.place)
     far = 100_000.0
     for a, b, c in granule.planes(size * 5.0):
         # The half plane beyond an edge as a large square: its foot, then along and across it.
@@ -118,7 +118,7 @@ def make_item(
     percentages : dict
         From :func:`shares`.
     """
-    tile = make_tiles(size)[granule.tile]
+    tile = make_tiles(size, granule.flight.place)[granule.tile]
     shape = footprint(granule, size)
     earth_search = naming == "earth-search"
     properties = _element84(granule, tile) if earth_search else _microsoft(granule, tile)
@@ -178,7 +178,7 @@ def _esa(granule: Granule, tile: Tile) -> dict[str, Any]:
 
 
 def _sun(granule: Granule) -> tuple[float, float]:
-    return solar_position(granule.time, *BORDER)
+    return solar_position(granule.time, *border(granule.flight.place))
 
 
 def _element84(granule: Granule, tile: Tile) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from .frames import BORDER, MAIN_CRS, _transformer, centres, ground_box, make_tiles
+from .frames import centres, ground_box, make_tiles, middle
 from .noise import fractal, generator, lottery, smoothstep
 from .spectra import COVERS, INDEX, LANDSCAPES, REFLECTANCE, WATER, spectrum
 from .towns import paint_town
@@ -91,11 +91,11 @@ class Ground:
 
 
 @lru_cache(maxsize=4)
-def make_ground(seed: int, size: int, landscape: str = "fields") -> Ground:
-    """Return the landscape of a seed for tiles of ``size`` pixels; kinds are in ``LANDSCAPES``."""
-    box = ground_box(make_tiles(size))
+def make_ground(seed: int, size: int, landscape: str = "fields", place: int = 0) -> Ground:
+    """Return the landscape of a seed for a place's tiles of ``size`` pixels; kinds are in ``LANDSCAPES``."""
+    box = ground_box(make_tiles(size, place))
     east, north = centres(box)
-    x0, y0 = _transformer("EPSG:4326", MAIN_CRS).transform(*BORDER)
+    x0, y0 = middle(place)
     x, y = east - x0, north - y0
     half = size * 5.0
     relief = fractal(x.shape, generator(seed, "relief"), longest=size / 2, slope=2.2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from odc.geo.geobox import GeoBox
 from ..sentinel2 import BANDS, OFFSET_BASELINE
 from .files import THREADS, _write_json
 from .frames import Tile, make_tiles
-from .items import _BAND_TEXTS, _element84_asset, make_item
+from .items import _BAND_TEXTS, _element84_asset, item_id, make_item
 from .passes import Granule
 from .toa import L1C_BANDS, render_toa
 
@@ -29,17 +30,21 @@ COLLECTION = "sentinel-2-l1c"
 def write_level1c(world: World) -> Path:
     """Write Level-1C of every Item of a world, unless it is there; return the folder of Items.
 
-    Made aside and moved in one step: another process never sees half of it.
+    Each Item is made aside and moved in one step: another process never sees half of one. The places of a
+    world share the folder.
     """
     folder = world.path / "l1c"
-    if not folder.is_dir():
+    for part in world.parts:
+        missing = [own for own in part.granules.values() if not (folder / _name(own, part.size)).is_dir()]
+        if not missing:
+            continue
+        folder.mkdir(exist_ok=True)
         with TemporaryDirectory(dir=world.path) as aside:
-            made = Path(aside) / "l1c"
-            made.mkdir()
             with ThreadPoolExecutor(THREADS) as pool:
-                list(pool.map(lambda granule: _write(world, granule, made), world.granules.values()))
-            with suppress(OSError):  # another process was first: its files are the same
-                made.rename(folder)
+                list(pool.map(partial(_write, part, folder=Path(aside)), missing))
+            for made in Path(aside).iterdir():
+                with suppress(OSError):  # another process was first: its files are the same
+                    made.rename(folder / made.name)
     return folder
 
 
@@ -50,7 +55,7 @@ def _write(world: World, granule: Granule, folder: Path) -> None:
     item = _item(own, world.size)
     place = folder / item["id"]
     place.mkdir()
-    tile = make_tiles(world.size)[granule.tile]
+    tile = make_tiles(world.size, granule.flight.place)[granule.tile]
     for band, pixels in render_toa(own, world.seed, world.size, world.landscape).items():
         _write_jp2(place / f"{BANDS[band].esa}.jp2", pixels, tile.geobox(BANDS[band].resolution))
     _write_json(place / f"{item['id']}.json", item)
@@ -67,11 +72,15 @@ def _write_jp2(path: Path, pixels: NDArray[Any], box: GeoBox) -> None:
         file.write(pixels, 1)
 
 
+def _name(granule: Granule, size: int) -> str:
+    return item_id(granule, "earth-search", size).replace("_L2A", "_L1C")
+
+
 def _item(granule: Granule, size: int) -> dict[str, Any]:
     """Return the Item, modelled on one of Earth Search's collection sentinel-2-l1c."""
-    tile = make_tiles(size)[granule.tile]
+    tile = make_tiles(size, granule.flight.place)[granule.tile]
     item = make_item(granule, "earth-search", size, (), {})
-    item["id"] = item["id"].replace("_L2A", "_L1C")
+    item["id"] = _name(granule, size)
     item["collection"] = COLLECTION
     item["assets"] = {band: _asset(granule, tile, band) for band in L1C_BANDS}
     item["links"] = []

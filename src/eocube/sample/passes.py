@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from ..errors import InputError
-from .frames import BORDER
+from .frames import border
 from .noise import generator
 from .sun import solar_position
 
@@ -20,6 +20,8 @@ _START = {
     122: {"A": datetime(2021, 6, 9, 10, 0, 31), "B": datetime(2021, 6, 14, 10, 0, 29)},
 }
 _OFFSET_DAY = datetime(2022, 1, 25, tzinfo=UTC)
+_ROW = 14.9
+"""Seconds in which the satellite flies over one row of tiles, 100 km."""
 
 # day, cloud fraction, cirrus, role; the order is that in which a smaller world drops them last.
 _CHOSEN: tuple[tuple[str, float, bool, str], ...] = (
@@ -56,6 +58,8 @@ class Pass:
         Whether there is thin cirrus too.
     role : str
         ``"duplicate"``, ``"split"``, ``"carried"`` (the offset is still in the pixels) or nothing.
+    place : int
+        Which place it is seen from.
     """
 
     start: datetime
@@ -64,6 +68,7 @@ class Pass:
     cloud: float
     cirrus: bool
     role: str = ""
+    place: int = 0
 
     @property
     def date(self) -> str:
@@ -80,8 +85,8 @@ class Pass:
         return number + round(since / timedelta(days=10) * 143)
 
     def sun(self) -> tuple[float, float]:
-        """Return the sun's azimuth (from true north) and elevation at the middle of the world."""
-        return solar_position(self.start + timedelta(seconds=460), *BORDER)
+        """Return the sun's azimuth (from true north) and elevation at the middle of the place."""
+        return solar_position(self.start + timedelta(seconds=460 + _ROW * self.place), *border(self.place))
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,8 @@ class Granule:
 
     @property
     def time(self) -> datetime:
-        """Sensing time of the granule: the neighbour comes some seconds later."""
-        return self.flight.start + timedelta(seconds=457.6 + 3.2 * self.tile)
+        """Sensing time of the granule: the neighbour comes some seconds later, as do places further south."""
+        return self.flight.start + timedelta(seconds=457.6 + 3.2 * self.tile + _ROW * self.flight.place)
 
     def planes(self, half: float) -> tuple[tuple[float, float, float], ...]:
         """Return the edges of the valid data.
@@ -142,8 +147,8 @@ class Granule:
         return tuple(edges)
 
 
-@lru_cache(maxsize=16)
-def calendar(seed: int, dates: int) -> tuple[Pass, ...]:
+@lru_cache(maxsize=64)
+def calendar(seed: int, dates: int, place: int = 0) -> tuple[Pass, ...]:
     """Return ``dates`` passes of the year from June 2021 to June 2022, in order of time.
 
     Parameters
@@ -152,6 +157,8 @@ def calendar(seed: int, dates: int) -> tuple[Pass, ...]:
         Decides the weather of the passes beyond the first twelve.
     dates : int
         1 to 140.
+    place : int
+        Which place they are seen from. The days are the same everywhere.
 
     Raises
     ------
@@ -176,7 +183,7 @@ def calendar(seed: int, dates: int) -> tuple[Pass, ...]:
     made = []
     for day, cloud, cirrus, role in sorted(chosen):
         orbit, platform, start = flights[day]
-        made.append(Pass(start.replace(tzinfo=UTC), platform, orbit, cloud, cirrus, role))
+        made.append(Pass(start.replace(tzinfo=UTC), platform, orbit, cloud, cirrus, role, place))
     return tuple(made)
 
 

@@ -12,13 +12,13 @@ from scipy.ndimage import binary_erosion, binary_opening
 
 from ..sentinel2 import BANDS, QUANTIFICATION, SCL_CLASSES
 from .frames import (
-    BORDER,
     MAIN_CRS,
     Tile,
-    _transformer,
     block_mean,
+    border,
     centres,
     make_tiles,
+    middle,
     nearest,
 )
 from .landscape import make_ground
@@ -50,23 +50,21 @@ class Rendered:
 
 @lru_cache(maxsize=24)
 def clear_raster(
-    seed: int, size: int, landscape: str, day: float, sun: tuple[float, float], bands: tuple[str, ...]
+    seed: int, size: int, landscape: str, flight: Pass, bands: tuple[str, ...]
 ) -> NDArray[np.float32]:
-    """Return the clear-sky reflectance ``(band, y, x)`` of the whole ground raster.
-
-    ``sun`` is its azimuth from true north and its elevation.
-    """
-    azimuth = grid_azimuth(sun[0], MAIN_CRS, *BORDER)
-    return make_ground(seed, size, landscape).reflectance(day, azimuth, sun[1], bands)
+    """Return the clear-sky reflectance ``(band, y, x)`` of the whole ground raster of a pass's place."""
+    day = float(flight.start.timetuple().tm_yday)
+    azimuth, elevation = flight.sun()
+    azimuth = grid_azimuth(azimuth, MAIN_CRS, *border(flight.place))
+    return make_ground(seed, size, landscape, flight.place).reflectance(day, azimuth, elevation, bands)
 
 
 def clear_at(
     seed: int, size: int, landscape: str, flight: Pass, bands: tuple[str, ...], geobox: GeoBox
 ) -> NDArray[np.float32]:
     """Return the clear-sky reflectance of a pass at the pixel centres of a grid, NaN outside."""
-    day = float(flight.start.timetuple().tm_yday)
-    raster = clear_raster(seed, size, landscape, day, flight.sun(), bands)
-    index, inside = nearest(geobox, make_ground(seed, size, landscape).box)
+    raster = clear_raster(seed, size, landscape, flight, bands)
+    index, inside = nearest(geobox, make_ground(seed, size, landscape, flight.place).box)
     values = raster.reshape(len(bands), -1)[:, index]
     return values if inside.all() else np.where(inside, values, np.float32(np.nan))
 
@@ -94,7 +92,7 @@ def render(
     landscape : str
         One of ``LANDSCAPES``.
     """
-    tile = make_tiles(size)[granule.tile]
+    tile = make_tiles(size, granule.flight.place)[granule.tile]
     box = tile.geobox()
     colours = tuple(b for b in REFLECTANCE if b in bands or b in ("blue", "red", "nir"))
     clear = clear_at(seed, size, landscape, granule.flight, colours, box)
@@ -110,7 +108,7 @@ def render(
     truth = {"cloud": cloud, "cirrus": over.cirrus > 0, "shadow": shadow & ~cloud, "nodata": nodata}
     if "scl" in bands:
         some = dict(zip(colours, clear, strict=True))
-        ground = make_ground(seed, size, landscape)
+        ground = make_ground(seed, size, landscape, granule.flight.place)
         cover = ground.cover().ravel()[nearest(box, ground.box)[0]]
         scl = _classify(some, cover, over, truth)
         pixels["scl"] = _spoil(scl, some, over, truth) if scl_faults else scl
@@ -119,7 +117,7 @@ def render(
 
 def _missing(granule: Granule, tile: Tile, bands: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
     """Return where each band has no data: its detector ends up to three pixels before the edge."""
-    x0, y0 = _transformer("EPSG:4326", MAIN_CRS).transform(*BORDER)
+    x0, y0 = middle(granule.flight.place)
     masks = {}
     for band in bands:
         box = tile.geobox(BANDS[band].resolution)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import map_coordinates
 
-from .frames import BORDER, MAIN_CRS, centres, ground_box, make_tiles
+from .frames import MAIN_CRS, border, centres, ground_box, make_tiles
 from .noise import fractal, generator, smoothstep
 from .passes import Pass
 from .sun import grid_azimuth
@@ -104,14 +104,14 @@ def _sample(
 
 @lru_cache(maxsize=64)
 def make_sky(seed: int, size: int, flight: Pass) -> Sky:
-    """Return the sky of a pass over the world of a seed and size."""
-    box = ground_box(make_tiles(size), margin=_MARGIN, step=_STEP)
+    """Return the sky of a pass over its place, in the world of a seed and size."""
+    box = ground_box(make_tiles(size, flight.place), margin=_MARGIN, step=_STEP)
     rng = generator(seed, "sky", flight.date)
     azimuth, elevation = flight.sun()
     tangent = math.tan(math.radians(elevation))
     # The shadow falls 600 to 1700 m away, by clouds as high as the season allows.
     height = float(np.clip(rng.uniform(600, 1700) * tangent, 600, 2500))
-    bearing = math.radians(grid_azimuth(azimuth, MAIN_CRS, *BORDER))
+    bearing = math.radians(grid_azimuth(azimuth, MAIN_CRS, *border(flight.place)))
     reach = height / tangent
     toward = (reach * math.sin(bearing), reach * math.cos(bearing))
     shape = (box.shape[0], box.shape[1])

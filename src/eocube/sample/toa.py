@@ -60,7 +60,7 @@ def render_toa(granule: Granule, seed: int, size: int, landscape: str) -> dict[s
     dict of str to uint16 array (y, x)
         By common name, each on its native lattice; 0 for no data.
     """
-    tile = make_tiles(size)[granule.tile]
+    tile = make_tiles(size, granule.flight.place)[granule.tile]
     box = tile.geobox()
     ground = clear_at(seed, size, landscape, granule.flight, REFLECTANCE, box)
     ground = np.concatenate([ground, np.zeros_like(ground[:1])])[_FROM]

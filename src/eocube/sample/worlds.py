@@ -19,7 +19,7 @@ from odc.geo.geobox import GeoBox
 from ..catalogs import CATALOGS, Catalog
 from ..errors import BandError, GridError, InputError, ItemsError, did_you_mean, shorten
 from ..sentinel2 import band_names
-from .frames import MAIN_CRS, block_mean, finer, make_tiles
+from .frames import MAIN_CRS, block_mean, finer, make_tiles, middle, to_main
 from .items import footprint, item_id
 from .landscape import make_ground
 from .passes import Granule, Pass, calendar, granules
@@ -59,6 +59,11 @@ class World:
     landscape : str
         What the ground is made of: ``fields``, ``forest``, ``desert``, ``steppe``, ``snow``,
         ``water`` or ``silt``.
+    places : int
+        How many places there are, each a pair of tiles with a landscape and weather of its own, one row of
+        MGRS squares (100 km) south of the one before.
+    place : int
+        Which place this is, in one of the ``parts`` of a world.
     """
 
     path: Path
@@ -69,6 +74,8 @@ class World:
     bands: tuple[str, ...] = ()
     scl_faults: bool = False
     landscape: str = "fields"
+    places: int = 1
+    place: int = 0
 
     @property
     def items_path(self) -> Path:
@@ -81,13 +88,26 @@ class World:
         return replace(CATALOGS[self.naming].at(str(self.items_path)), signer="")
 
     @cached_property
+    def parts(self) -> tuple[World, ...]:
+        """A world for each place, whose truth and Items are those of the place; their files lie together."""
+        if self.places == 1:
+            return (self,)
+        return tuple(
+            replace(self, seed=self.seed + 1000 * place, places=1, place=place)
+            for place in range(self.places)
+        )
+
+    @cached_property
     def scenes(self) -> tuple[Pass, ...]:
-        """The passes in order of time."""
-        return calendar(self.seed, self.dates)
+        """The passes in order of time; of several places, as the first sees them."""
+        return calendar(self.seed, self.dates, self.place)
 
     @cached_property
     def granules(self) -> dict[str, Granule]:
         """How each Item was made, by id, in order of time."""
+        if self.places > 1:
+            every = [pair for part in self.parts for pair in part.granules.items()]
+            return dict(sorted(every, key=lambda pair: pair[1].flight.start))
         made = granules(self.scenes, self.naming)
         return {item_id(granule, self.naming, self.size): granule for granule in made}
 
@@ -133,8 +153,8 @@ class World:
 
     @property
     def grid(self) -> GeoBox:
-        """A grid at 10 m in the main zone: four fifths of the main tile, and some of the other."""
-        main = make_tiles(self.size)[0]
+        """A grid at 10 m in the main zone: four fifths of the (first) main tile, and some of the other."""
+        main = make_tiles(self.size, self.place)[0]
         columns, rows = int(self.size * 1.15) // 12 * 12, int(self.size * 0.8) // 12 * 12
         left = main.left - self.size * 0.25 // 6 * 60
         top = main.top - self.size * 0.1 // 6 * 60
@@ -152,7 +172,8 @@ class World:
 
     def geobox(self, item_id: str, resolution: float = 10.0) -> GeoBox:
         """Return the lattice of an Item's files at 10, 20 or 60 m."""
-        return make_tiles(self.size)[self._granule(item_id).tile].geobox(resolution)
+        granule = self._granule(item_id)
+        return make_tiles(self.size, granule.flight.place)[granule.tile].geobox(resolution)
 
     def truth(self, kind: Truth, item_id: str) -> NDArray[Any]:
         """Return what is true of an Item, on its own 10 m lattice.
@@ -203,7 +224,8 @@ class World:
         Parameters
         ----------
         geobox : odc.geo.geobox.GeoBox
-            Any grid in any CRS. Pixels of 20 m and more are means of their 10 m parts.
+            Any grid in any CRS. Pixels of 20 m and more are means of their 10 m parts. Of several
+            places, that of the Item counts, or the one nearest to the grid's middle.
         when : str or datetime
             An Item's id, a day (``"2021-06-12"``) or a time. On a day without a pass the sun
             stands as at 10:10 UTC.
@@ -233,8 +255,9 @@ class World:
                 f"The sample has no reflectance of {', '.join(wrong)}: it has {', '.join(REFLECTANCE)}."
             )
         fine, times = self._fine(geobox)
-        flight = self._flight(when)
-        return block_mean(clear_at(self.seed, self.size, self.landscape, flight, chosen, fine), times)
+        part = self._part(when, geobox)
+        flight = part._flight(when)
+        return block_mean(clear_at(part.seed, self.size, self.landscape, flight, chosen, fine), times)
 
     def cloud_on(self, geobox: GeoBox, when: When) -> NDArray[np.bool_]:
         """Return where cumulus hangs over any part of a pixel, on any grid: bool ``(y, x)``.
@@ -260,13 +283,26 @@ class World:
         return np.where(cloud, 1, np.where(self.shadow_on(geobox, when), 2, 0)).astype(np.uint8)
 
     def shadow_vector(self, when: When) -> tuple[float, float]:
-        """Return metres east and north (main zone's grid) from a cloud to its shadow."""
-        east, north = make_sky(self.seed, self.size, self._pass(when)).toward_sun
+        """Return metres east and north (main zone's grid) from a cloud to its shadow (at the first place)."""
+        part = self._part(when)
+        east, north = make_sky(part.seed, self.size, part._pass(when)).toward_sun
         return -east, -north
 
     def _overhead(self, geobox: GeoBox, when: When) -> tuple[Overhead, int]:
         fine, times = self._fine(geobox)
-        return make_sky(self.seed, self.size, self._pass(when)).over(fine), times
+        part = self._part(when, geobox)
+        return make_sky(part.seed, self.size, part._pass(when)).over(fine), times
+
+    def _part(self, when: When, geobox: GeoBox | None = None) -> World:
+        """Return the place of an Item, else the one nearest to a grid's middle."""
+        if isinstance(when, str) and when in self.granules:
+            return self.parts[self.granules[when].flight.place - self.place]
+        if geobox is None or self.places == 1:
+            return self.parts[0]
+        rows, columns = geobox.shape
+        x, y = geobox.affine * (columns / 2, rows / 2)
+        _, north = to_main(str(geobox.crs), np.array([x]), np.array([y]))
+        return min(self.parts, key=lambda part: abs(middle(part.place)[1] - north[0]))
 
     def _fine(self, geobox: GeoBox) -> tuple[GeoBox, int]:
         if not isinstance(geobox, GeoBox) or geobox.crs is None:
@@ -304,7 +340,8 @@ class World:
         for scene in self.scenes:
             if scene.start.date() == time.date():
                 return scene
-        return Pass(time.replace(hour=10, minute=3, second=0, microsecond=0), "A", 22, 0.0, False)
+        start = time.replace(hour=10, minute=3, second=0, microsecond=0)
+        return Pass(start, "A", 22, 0.0, False, place=self.place)
 
 
 def _any(mask: NDArray[np.bool_], times: int) -> NDArray[np.bool_]:

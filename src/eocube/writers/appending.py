@@ -133,7 +133,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def _words(grid: Any) -> str:
     rows, columns = grid.shape
-    return f"{columns} x {rows} px of {grid.affine.a:g} from ({grid.affine.c:g}, {grid.affine.f:g})"
+    return f"{columns} x {rows} px of {grid.affine.a:g} from ({grid.affine.c:.12g}, {grid.affine.f:.12g})"
 
 
 def _joined_coordinates(old: xr.Dataset, new: xr.Dataset) -> dict[str, Any]:

@@ -114,9 +114,11 @@ def _of_tiff(file: Path) -> dict[str, Any]:
         spectra = [spectral(name) for name in names]
         epsg = opened.crs.to_epsg() if opened.crs else None
         resolution = abs(opened.transform.a)
-        classes = all(is_class(name, {}) for name in names)
+        values = [spectra[i] for i, name in enumerate(names) if not is_class(name, {})]
+        roles = ["data", "reflectance"] if values and all(values) else ["data"] if values else ["metadata"]
+        roles = ["visual"] if _is_picture(opened) else roles
         found: dict[str, Any] = {
-            "roles": ["data", "reflectance"] if all(spectra) else ["metadata"] if classes else ["data"],
+            "roles": roles,
             "proj:shape": [opened.height, opened.width],
             "proj:transform": list(opened.transform)[:6],
             "raster:bands": [_raster_band(opened, i + 1, name, spectra[i]) for i, name in enumerate(names)],
@@ -127,6 +129,12 @@ def _of_tiff(file: Path) -> dict[str, Any]:
         if opened.crs and opened.crs.is_projected:
             found["gsd"] = resolution
     return found
+
+
+def _is_picture(opened: Any) -> bool:
+    """Whether a file is a picture: bytes of red, green and blue."""
+    colours = [colour.name for colour in opened.colorinterp]
+    return set(opened.dtypes) == {"uint8"} and colours == ["red", "green", "blue"]
 
 
 def _raster_band(opened: Any, index: int, name: str, band: Band | None) -> dict[str, Any]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
-import socket
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
+from ..processes import is_gone, mark
 from .remotes import Remote, as_remote
+
+_LEFT = re.compile(r"\.(?P<name>.+)\.(?P<mark>[0-9a-f]{8}-\d+)-[^.]*")
+"""What :func:`whole` calls its hidden folders."""
+
+_OLD = ".replaced"
 
 _STORE = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 """What a folder holds that is a Zarr store."""
@@ -129,32 +134,38 @@ def whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside the final one; rename it when the work is done.
 
     A run that is killed leaves nothing under the final name, or what was there before. What it leaves
-    beside it is removed when the same is written again.
+    beside it is removed when the same is written again. A folder is not replaced in one step: who is killed
+    between the two leaves the old one hidden, from where :func:`clear_left` puts it back.
     """
-    own = f".{path.name}.{zlib.crc32(socket.gethostname().encode()):08x}-"
-    _sweep(path.resolve().parent, own)
-    folder = Path(tempfile.mkdtemp(prefix=f"{own}{os.getpid()}-", dir=path.resolve().parent))
+    own, parent = f".{path.name}.", path.resolve().parent
+    for left in parent.glob(f"{glob.escape(own)}*"):
+        if is_gone(mark_of(left)):
+            clear_left(left)
+    folder = Path(tempfile.mkdtemp(prefix=f"{own}{mark()}-", dir=parent))
     try:
         yield folder / path.name
-        new, old = folder / path.name, folder / "old"
-        if path.is_dir():  # a folder is not replaced in one step: put the old one back if that fails
-            path.replace(old)
-            try:
-                new.replace(path)
-            except BaseException:
-                old.replace(path)
-                raise
-        else:
-            new.replace(path)
+        if path.is_dir():
+            path.replace(folder / _OLD)
+        (folder / path.name).replace(path)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        clear_left(folder)
 
 
-def _sweep(parent: Path, prefix: str) -> None:
-    """Remove what processes of this machine left that are no more."""
-    import psutil
+def mark_of(left: Path) -> str:
+    """Return which process left a hidden folder that :func:`whole` made; empty if it did not."""
+    found = _LEFT.fullmatch(left.name)
+    return found["mark"] if found else ""
 
-    for place in parent.glob(f"{glob.escape(prefix)}*"):
-        pid = place.name.removeprefix(prefix).partition("-")[0]
-        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(place, ignore_errors=True)
+
+def name_of(left: Path) -> str:
+    """Return of what a hidden folder was left; empty if it is no such folder."""
+    found = _LEFT.fullmatch(left.name)
+    return found["name"] if found else ""
+
+
+def clear_left(left: Path) -> None:
+    """Remove a hidden folder that :func:`whole` made; put back what it was about to replace."""
+    final = left.with_name(name_of(left))
+    if (left / _OLD).exists() and not final.exists():
+        (left / _OLD).replace(final)
+    shutil.rmtree(left, ignore_errors=True)

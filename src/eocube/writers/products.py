@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import shapely.geometry
 import xarray as xr
@@ -33,6 +33,7 @@ EXTENSIONS = {
     "raster:": _EXTENSION.format("raster/v1.1.0"),
     "eo:": _EXTENSION.format("eo/v1.1.0"),
     "file:": _EXTENSION.format("file/v2.1.0"),
+    "grid:": _EXTENSION.format("grid/v1.1.0"),
     "processing:": _EXTENSION.format("processing/v1.0.0"),
 }
 """Schemas by the prefix of their fields."""
@@ -49,7 +50,7 @@ def write_item(
     collection: str | None = None,
     properties: Mapping[str, Any] | None = None,
     period: tuple[Any, Any] | None = None,
-    created: datetime | None = None,
+    created: datetime | Literal["now"] | None = "now",
     overwrite: bool = False,
 ) -> Path | Remote:
     """Write the STAC Item of files that were written before: the Item comes last.
@@ -73,8 +74,8 @@ def write_item(
         Further ones, which go before those that are made here.
     period : tuple of two datetimes or str, optional
         What the product stands for. Default: first and last date of what it was made of.
-    created : datetime, optional
-        Default: now. Give it where the same recipe is to give the same bytes.
+    created : datetime or None, optional
+        Default: now. None: the Item does not say it, so that the same recipe gives the same bytes.
     overwrite : bool
         Replace what is there.
 
@@ -107,8 +108,10 @@ def write_item(
     if not _ID.fullmatch(identity):
         raise InputError(f"{identity!r} is no id for an Item: use letters, digits, '_', '-' and '.'.")
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eocube-")))
         places = _places(assets)
+        folder = Path()
+        if any(isinstance(place, Remote) for place in places.values()):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eocube-")))
         local = {place: _local(place, folder) for place in places.values()}
         records: dict[str, dict[str, Any]] = {}
         for key, place in places.items():
@@ -170,7 +173,9 @@ def _href(place: Path | Remote, target: Path | Remote) -> str:
     return found if found.startswith("..") else f"./{found}"
 
 
-def _properties(array: Any, period: Any, created: datetime | None, good: float | None) -> dict[str, Any]:
+def _properties(
+    array: Any, period: Any, created: datetime | Literal["now"] | None, good: float | None
+) -> dict[str, Any]:
     attrs = array.attrs
     start, end = period or (attrs.get("first_date"), attrs.get("last_date"))
     if start is None or end is None:
@@ -184,7 +189,7 @@ def _properties(array: Any, period: Any, created: datetime | None, good: float |
         "datetime": None,
         "start_datetime": _time(start, "start"),
         "end_datetime": _time(end, "end"),
-        "created": _text(created or datetime.now(UTC)),
+        "created": _text(datetime.now(UTC) if created == "now" else created) if created else None,
         "constellation": "sentinel-2",
         "instruments": ["msi"],
         "proj:code": f"EPSG:{grid.crs.epsg}" if grid.crs.epsg else None,
@@ -202,6 +207,8 @@ def _properties(array: Any, period: Any, created: datetime | None, good: float |
         found["proj:wkt2"] = grid.crs.to_wkt()
     if grid.crs.projected:
         found["gsd"] = abs(grid.affine.a)
+    if created is None:
+        del found["created"]
     if tokens_of(array):
         found["eocube:losses"] = json.loads(lost(array).as_json())
     return {

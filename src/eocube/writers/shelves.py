@@ -70,14 +70,36 @@ def write_collection(
     ['best']
     """
     root = Path(folder).resolve()
+    items = list(_items(root))
+    if not items:
+        raise InputError(f"There is no Item in {root}: write_item writes them, to {root}/<id>/<id>.json.")
+    return write_catalog(
+        root, identity, items, title=title, description=description, license=license, overwrite=overwrite
+    )
+
+
+def write_catalog(
+    root: Path,
+    identity: str,
+    items: list[tuple[Path, dict[str, Any]]],
+    *,
+    title: str = "",
+    description: str = "",
+    license: str = "other",  # noqa: A002  (STAC's word)
+    overwrite: bool = False,
+) -> Path:
+    """Write the Collection and the Catalog of these Items, each with its file below the folder.
+
+    Raises
+    ------
+    OutputError, InputError
+        As :func:`write_collection`.
+    """
     if not _ID.fullmatch(identity):
         raise InputError(f"{identity!r} is no id for a Collection: use letters, digits, '_', '-' and '.'.")
     places = {
         name: check_target(root / name, overwrite=overwrite) for name in ("collection.json", "catalog.json")
     }
-    items = list(_items(root))
-    if not items:
-        raise InputError(f"There is no Item in {root}: write_item writes them, to {root}/<id>/<id>.json.")
     if strange := [file for file, item in items if item.get("collection") != identity]:
         raise InputError(
             f"{strange[0]} is of another Collection than {identity!r}: write it with collection={identity!r}."
@@ -153,6 +175,8 @@ def _rank(file: Path) -> int:
 
 def _items(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for file in sorted(root.glob("*/*.json")):
+        if file.parent.name.startswith("."):  # under way
+            continue
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

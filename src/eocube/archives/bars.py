@@ -1,0 +1,45 @@
+"""The bar of a run: how many cells are done, and which are being made."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..bars import in_notebook
+from ..runs import size
+from .ledgers import Ledger, Outcome
+
+Told = Callable[[str, Outcome | None], None]
+
+
+@contextmanager
+def cells_bar(ledger: Ledger, wanted: bool | None) -> Iterator[Told]:
+    """Show a bar of all cells of an archive, those of other runners too; in a terminal or a notebook."""
+    if wanted is False or not (wanted or in_notebook() or sys.stderr.isatty()):
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = None if in_notebook() else Console(stderr=True)
+    with Progress(
+        TextColumn("[bold]cells"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[words]}"),
+        TimeElapsedColumn(), console=console,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("cells", total=None, words="")
+        read, lock = 0, threading.Lock()
+
+        def told(cell: str, outcome: Outcome | None) -> None:
+            nonlocal read
+            with lock:
+                rows = ledger.rows()
+                over = sum(row["state"] in ("done", "empty", "failed") for row in rows)
+                read += outcome.read_bytes if outcome is not None else 0
+                failed = sum(row["state"] == "failed" for row in rows)
+                words = [cell if outcome is None else f"{cell} {outcome.state}", size(read)]
+                words += [f"[red]{failed} failed[/red]"] if failed else []
+                bar.update(task, total=len(rows), completed=over, words=", ".join(words))
+
+        yield told

@@ -1,0 +1,476 @@
+"""Recipes: all that decides an archive, as one value, one file and one hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import reprlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import BandError, EocubeError, OutputError, RecipeError, did_you_mean
+from ..extras import needed
+from ..periods import ALWAYS, Period, period
+from ..reducers import CLOUD_DISTANCE, Observations, reduce_observations
+from ..sentinel2 import BANDS, band_names
+from ..tiles import tile_name
+from .expressions import mask_from_text, reducer_from_text
+
+VERSION = 1
+"""Of the form of a recipe file."""
+
+L2A_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+"""The twelve bands of Level-2A."""
+
+_WHERE = ("cells", "area", "title", "description", "license")
+"""Fields that decide which cells there are, or what people read; never what a cell holds."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
+
+MOST = 10_000_000
+"""Bytes a recipe file may have."""
+
+_FIRST, _LAST = 1900, 2900
+"""Years within which dates can be moved by a few years more."""
+
+_GREATEST = 10_000
+"""Of the numbers of a recipe: no tile has so many passes in a century."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an archive is made of.
+
+    Parameters
+    ----------
+    name : str
+        Id of the Collection.
+    period : str
+        ``"2023"``, ``"2023-05/2023-09"``; as :func:`eocube.search` takes it.
+    cells : tuple of str
+        MGRS tiles, ``("33TWM",)``.
+    area : bbox, path or MGRS tile, optional
+        Instead of cells, or besides: all tiles that touch it. (west, south, east, north) in degrees, or a
+        vector file.
+    catalog : str or tuple of str
+        As :func:`eocube.search` takes it: a name, a URL, a path. Several: where the first has gaps.
+    scenes : int or "all"
+        How many passes a cell is made of: the best by :func:`eocube.best`.
+    max_cloud : float, optional
+        Greatest cloud cover of a source Item, in percent.
+    months : tuple of int, optional
+        Of the year: ``(6, 7, 8)``.
+    bands : tuple of str
+        Common or ESA's names; kept as ESA's. Default: the twelve of Level-2A.
+    tci : bool
+        Whether to make the true colour image, if B02, B03 and B04 are among the bands.
+    mask : str
+        As masks print themselves: ``"SCLMask('strict') | S2Cloudless()"``, or ``"none"``.
+    reducer : str
+        As reducers print themselves: ``"Median()"``.
+    grid : {"utm", "web"}
+        The tile's own lattice, each band at its own resolution; or EPSG:3857 on the lattice of web maps: zoom
+        14 (9.55 m) for 10 m, 13 (19.1 m) for 20 m, 12 (38.2 m) for 60 m.
+    relax : tuple of str
+        What is tried, in this order, where ``run(relax=True)`` makes a cell again and a pixel has no clear
+        observation: a more lenient mask as text, or ``"years=1"``, the same days of so many years before and
+        after.
+    min_count : int
+        Clear observations a pixel needs, or the next rung is tried; where no rung has so many, the first
+        that has any gives it.
+    on_error : {"raise", "skip"}
+        A file that cannot be read makes its cell fail; or is left out, and listed in the Item.
+    title, description, license : str
+        Of the Collection.
+
+    Raises
+    ------
+    RecipeError
+        If a field cannot be used; it names the field, what was found, and what to write.
+
+    Examples
+    --------
+    >>> recipe = Recipe("summer", "2023-06/2023-08", cells=("MGRS-33TWM",), bands=("red", "nir"), scenes=8)
+    >>> recipe.cells, recipe.bands, recipe.identity("33TWM")
+    (('33TWM',), ('B04', 'B08'), '33TWM_2023-06-01_2023-09-01')
+    """
+
+    name: str
+    period: str
+    cells: tuple[str, ...] = ()
+    area: Any = None
+    catalog: str | tuple[str, ...] = "earth-search"
+    scenes: int | Literal["all"] = 16
+    max_cloud: float | None = None
+    months: tuple[int, ...] | None = None
+    bands: tuple[str, ...] = L2A_BANDS
+    tci: bool = True
+    mask: str = "SCLMask()"
+    reducer: str = "Median()"
+    grid: Literal["utm", "web"] = "utm"
+    relax: tuple[str, ...] = ("SCLMask('cloud_high', 'shadow')", "years=1")
+    min_count: int = 1
+    on_error: Literal["raise", "skip"] = "raise"
+    title: str = ""
+    description: str = ""
+    license: str = "other"
+
+    def __post_init__(self) -> None:
+        for check in (self._words, self._places, self._numbers, self._makers):
+            check()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _words(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise _wrong("name", self.name, "letters, digits, '_', '-' and '.'")
+        for name in ("title", "description", "license"):
+            if not isinstance(getattr(self, name), str):
+                raise _wrong(name, getattr(self, name), "text")
+        for name, known in (("grid", ("utm", "web")), ("on_error", ("raise", "skip"))):
+            if getattr(self, name) not in known:
+                raise _wrong(name, getattr(self, name), " or ".join(known))
+        if not isinstance(self.tci, bool):
+            raise _wrong("tci", self.tci, "true or false")
+        self._set(
+            "catalog", _texts("catalog", self.catalog, "'earth-search', a URL, a path, or a list of these")
+        )
+        if len(self.catalog) == 1:
+            self._set("catalog", self.catalog[0])
+
+    def _places(self) -> None:
+        cells = () if _is_none(self.cells) else _texts("cells", self.cells, "a list of MGRS tiles, ['33TWM']")
+        with _Named("cells"):
+            self._set("cells", tuple(dict.fromkeys(tile_name(cell) for cell in cells)))
+        self._set("area", _area(self.area))
+        if not self.cells and self.area is None:
+            raise RecipeError("The recipe names no place: give cells, ['33TWM'], or an area.")
+        with _Named("period"):
+            if not isinstance(self.period, str | int | date) or isinstance(self.period, bool):
+                raise _wrong("period", self.period, "text, '2023' or '2023-05/2023-09'")
+            self._set("period", _text(self.period))  # YAML reads 2023 as a number, 2023-05-01 as a date
+            if {self.span.start, self.span.end} & set(ALWAYS):
+                raise RecipeError(f"period {self.period!r} is open: give its start and its end.")
+            if not _FIRST <= self.span.start.year <= self.span.end.year <= _LAST:
+                raise RecipeError(f"period {self.period!r} is not within {_FIRST} to {_LAST}.")
+
+    def _numbers(self) -> None:
+        if self.scenes != "all" and not _whole(self.scenes, 1):
+            raise _wrong("scenes", self.scenes, f"a number from 1 to {_GREATEST:,}, or all")
+        if not _whole(self.min_count, 1):
+            raise _wrong("min_count", self.min_count, f"a number from 1 to {_GREATEST:,}")
+        if self.max_cloud is not None and (
+            isinstance(self.max_cloud, bool)
+            or not isinstance(self.max_cloud, int | float)
+            or not 0 <= self.max_cloud <= 100
+        ):
+            raise _wrong("max_cloud", self.max_cloud, "percent from 0 to 100")
+        if self.months is not None:
+            months = self.months if isinstance(self.months, list | tuple) else (self.months,)
+            if not months or not all(_whole(month, 1) and month <= 12 for month in months):
+                raise _wrong("months", self.months, "numbers from 1 to 12")
+            self._set("months", tuple(sorted(set(months))))
+
+    def _makers(self) -> None:
+        with _Named("bands"):
+            names = band_names(_texts("bands", self.bands, "a list, ['B04', 'B08']"))
+            if odd := [name for name in names if BANDS[name].kind != "reflectance"]:
+                raise RecipeError(f"bands: {odd[0]!r} is no band of reflectance.")
+            self._set("bands", tuple(BANDS[name].esa for name in names))
+        with _Named("mask"):
+            mask_from_text(self.mask)
+        with _Named("reducer"):
+            how = reducer_from_text(self.reducer)
+            for pixel in sorted({BANDS[name].resolution for name in names}):
+                own = tuple(name for name in names if BANDS[name].resolution == pixel)
+                try:
+                    self._check_layers(how, layers_for(how, own))
+                except EocubeError as error:
+                    said = f"{how!r} cannot be made of the bands of {pixel:g} m: {error}"
+                    raise RecipeError(said) from error
+        steps = () if _is_none(self.relax) else _texts("relax", self.relax, "a list of masks, or 'years=1'")
+        self._set("relax", steps)
+        for step in self.relax:
+            with _Named("relax"):
+                rung_of(step)
+
+    def _check_layers(self, how: Any, names: tuple[str, ...]) -> None:
+        if CLOUD_DISTANCE in names and mask_from_text(self.mask) is None:
+            raise RecipeError("the distance to clouds needs a mask.")
+        if np.dtype(how.dtype_out(np.dtype("uint16"))).kind == "f":
+            raise RecipeError("it gives fractions, and a cell holds whole numbers: reflectance * 10000.")
+        if odd := {"count", "rung", "used"} & set(how.bands_out(names)):
+            raise RecipeError(f"it gives a band {min(odd)!r}, as the archive itself does.")
+
+    @cached_property
+    def span(self) -> Period:
+        """First and last moment, both included."""
+        return period(self.period)
+
+    def identity(self, cell: str) -> str:
+        """Return the id of a cell's Item: tile, first day, first day after the period."""
+        end = (self.span.end + timedelta(seconds=1)).date()
+        return f"{cell}_{self.span.start.date()}_{end}"
+
+    @property
+    def years(self) -> int:
+        """How many years before and after the period its ladder looks at."""
+        return max((years for _, years in map(rung_of, self.relax)), default=0)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of all that decides what a cell holds: not of the list of cells, and not of titles."""
+        said = {name: value for name, value in self.as_dict().items() if name not in _WHERE}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields, and the version of their form, in words of JSON."""
+        return {"version": VERSION, **json.loads(json.dumps(asdict(self), default=str))}
+
+    def differences(self, other: Recipe) -> list[str]:
+        """Return how another recipe makes other cells: ``"mask: SCLMask() here, none there"``."""
+        mine, theirs = self.as_dict(), other.as_dict()
+        return [
+            f"{name}: {mine[name]!r} here, {theirs[name]!r} there"
+            for name in mine
+            if name not in _WHERE and mine[name] != theirs[name]
+        ]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the recipe as YAML (or JSON, by the ending)."""
+        from ..writers.outputs import check_output, whole
+
+        place = check_output(path, overwrite=True)
+        usual = {one.name: one.default for one in fields(self)}
+        said = {
+            name: value
+            for name, value in self.as_dict().items()
+            if value not in (None, [], "") or usual[name] not in (None, (), "")
+        }
+        if place.suffix.lower() not in (".json", ".yaml", ".yml"):
+            raise OutputError(f"{path}: a recipe is written as .yaml or .json.")
+        with whole(place) as final:
+            if place.suffix.lower() == ".json":
+                text = json.dumps(said, indent=2) + "\n"
+            else:
+                text = needed("yaml", "A recipe in YAML", "archive", "JSON works without.").safe_dump(
+                    said, sort_keys=False, allow_unicode=True
+                )
+            final.write_text(text, encoding="utf-8")
+        return place
+
+    def __repr__(self) -> str:
+        own = {one.name: one.default for one in fields(self)}
+        said = [
+            f"{name}={getattr(self, name)!r}" for name, usual in own.items() if getattr(self, name) != usual
+        ]
+        return f"Recipe({', '.join(said)})"
+
+
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    r"""Read a recipe file.
+
+    Parameters
+    ----------
+    path : path
+        ``.yaml``, ``.toml`` or ``.json``: the fields of :class:`Recipe`, and ``version: 1``. A relative
+        path in ``area`` or ``catalog`` is meant from the file's folder.
+
+    Raises
+    ------
+    RecipeError
+        If it cannot be read, or a field is unknown, missing or unusable.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "summer.toml"
+    >>> _ = file.write_text('version = 1\nname = "summer"\nperiod = "2023"\ncells = ["33TWM"]\n')
+    >>> read_recipe(file).cells
+    ('33TWM',)
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > MOST:
+            raise RecipeError(f"{file} is no recipe: it has {file.stat().st_size:,} bytes.")
+        text = file.read_text(encoding="utf-8-sig")
+    except RecipeError:
+        raise
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"The recipe {file} cannot be read: {error}.") from error
+    said = _parsed(text, file)
+    if not isinstance(said, Mapping):
+        raise RecipeError(f"{file} holds no recipe: write fields, such as 'name: summer'.")
+    try:
+        return _resolved(recipe_from(said), file.resolve().parent)
+    except RecipeError as error:
+        raise RecipeError(f"{file.name}: {error}") from error
+
+
+def recipe_from(said: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that fields of a file make.
+
+    Raises
+    ------
+    RecipeError
+        If a field is unknown, missing or unusable, or the version is another one.
+    """
+    given = {str(name): value for name, value in said.items()}
+    version = given.pop("version", None)
+    if version != VERSION or isinstance(version, bool):
+        raise RecipeError(f"version: {_shown(version)} is not known; this eocube reads version: {VERSION}.")
+    known = {one.name: one for one in fields(Recipe)}
+    for name in given:
+        if name not in known:
+            raise RecipeError(f"{name!r:.60} is no field of a recipe.{did_you_mean(name[:60], known)}")
+    for name in ("name", "period"):
+        if name not in given:
+            raise RecipeError(f"The recipe lacks {name!r}.")
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return Recipe(**(given | lists))
+
+
+def rung_of(step: str) -> tuple[str | None, int]:
+    """Return the mask (None: the recipe's own) and the years around of one step of a ladder.
+
+    Raises
+    ------
+    RecipeError
+        If it is neither a mask nor ``"years=1"``.
+    """
+    if match := re.fullmatch(r"\s*years\s*=\s*(\d)\s*", step):
+        if int(match[1]) < 1:
+            raise RecipeError(f"relax {step!r}: years=1 or more.")
+        return None, int(match[1])
+    mask_from_text(step)
+    return step, 0
+
+
+def _parsed(text: str, file: Path) -> Any:
+    kind = file.suffix.lower()
+    try:
+        if kind == ".toml":
+            return tomllib.loads(text)
+        if kind == ".json":
+            return json.loads(text)
+        if kind in (".yaml", ".yml"):
+            yaml = needed("yaml", "A recipe in YAML", "archive", "TOML and JSON work without.")
+            try:
+                return yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise RecipeError(f"{file} is no YAML: {error}") from error
+            except (LookupError, AttributeError, TypeError) as error:  # "!!int ''" and the like
+                raise RecipeError(f"{file} holds a value that is none of its type: {error}") from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, RecipeError):
+            raise
+        raise RecipeError(f"{file} cannot be read: {error}") from error
+    raise RecipeError(f"{file}: a recipe is a .yaml, .toml or .json file.")
+
+
+def _resolved(recipe: Recipe, folder: Path) -> Recipe:
+    """Return it with the paths of its file made absolute."""
+
+    def placed(text: Any) -> Any:
+        there = isinstance(text, str) and "://" not in text and not Path(text).is_absolute()
+        return str(folder / text) if there and (folder / text).exists() else text
+
+    catalog = recipe.catalog
+    moved: Any = placed(catalog) if isinstance(catalog, str) else tuple(map(placed, catalog))
+    return replace(recipe, catalog=moved, area=placed(recipe.area))
+
+
+class _Named:
+    """Says of which field an error is."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, EocubeError) and not str(error).startswith(self.field):
+            raise RecipeError(f"{self.field}: {error}") from error
+
+
+def _texts(name: str, found: Any, wanted: str) -> tuple[str, ...]:
+    every = (found,) if isinstance(found, str) else found
+    if (
+        not isinstance(every, list | tuple)
+        or not every
+        or not all(isinstance(one, str) and one.strip() for one in every)
+    ):
+        raise _wrong(name, found, wanted)
+    return tuple(every)
+
+
+def _is_none(found: Any) -> bool:
+    """Whether nothing is said."""
+    return found is None or (isinstance(found, list | tuple) and not found)
+
+
+def _area(found: Any) -> tuple[float, ...] | str | None:
+    if found is None:
+        return None
+    if isinstance(found, str | os.PathLike) and os.fspath(found):
+        return str(os.fspath(found))
+    every = found if isinstance(found, list | tuple) else ()
+    numbers = all(isinstance(e, int | float) and not isinstance(e, bool) for e in every)
+    if len(every) != 4 or not numbers or not all(-1e4 < edge < 1e4 for edge in every):
+        raise _wrong("area", found, "west, south, east, north in degrees, a vector file, or an MGRS tile")
+    return tuple(float(edge) for edge in every)
+
+
+def layers_for(how: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the bands to read for a reducer to give these: ``cloud_distance`` beside them if it needs that.
+
+    Raises
+    ------
+    BandError, InputError
+        If the reducer cannot be made of them.
+    """
+    try:
+        how.bands_out(names)
+    except BandError:
+        names = (*names, CLOUD_DISTANCE)
+        how.bands_out(names)
+    if getattr(how, "picks", False):  # on one made-up observation: what it misses it says now
+        times = np.array(["2020-07-01"], "datetime64[ns]")
+        values = np.ones((1, len(names), 1, 1), "float32")
+        reduce_observations(how, Observations(values, bands=names, times=times))
+    return names
+
+
+def _whole(found: Any, least: int) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and least <= found <= _GREATEST
+
+
+def _text(found: Any) -> str:
+    try:
+        return str(found)
+    except ValueError as error:  # a number of thousands of digits
+        raise _wrong("period", found, "text, '2023' or '2023-05/2023-09'") from error
+
+
+def _shown(found: Any) -> str:
+    """Return what was found as text, a part of it if it is long: a file may say anything."""
+    try:
+        text = reprlib.repr(found)
+    except (ValueError, RecursionError):
+        text = type(found).__name__
+    return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def _wrong(name: str, found: Any, wanted: str) -> RecipeError:
+    return RecipeError(f"{name}: {_shown(found)} cannot be used, write {wanted}.")

@@ -1,0 +1,240 @@
+"""Works: how one cell is made: its scenes, its composites band by band, its pictures, its Item."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+from odc.geo.geobox import GeoBox
+
+from ..choices import best
+from ..composites import composite
+from ..cubes import load
+from ..errors import NoItemsError
+from ..grids import grid_for
+from ..ladders import fill_ladder
+from ..periods import Period
+from ..plans import Plan, plan
+from ..queries import search_tiles
+from ..reducers import CLOUD_DISTANCE, Used
+from ..reducers.joining import Join
+from ..sentinel2 import BANDS, band_name
+from ..webgrids import ZOOMS, web_grid
+from ..writers.cogs import write_cogs
+from ..writers.products import write_item
+from .expressions import mask_from_text, reducer_from_text
+from .pictures import write_tci
+from .recipes import Recipe, layers_for, rung_of
+
+if TYPE_CHECKING:
+    import pystac
+    import xarray as xr
+
+COUNT, RUNG = "count", "rung"
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """The Items that a cell is made of, rung by rung.
+
+    Attributes
+    ----------
+    found : int
+        Items there are in the period.
+    rungs : tuple of (mask as text, ItemCollection)
+        The first is the recipe's own.
+    """
+
+    found: int
+    rungs: tuple[tuple[str, Any], ...]
+
+    @property
+    def first(self) -> pystac.ItemCollection:
+        """Of the period itself."""
+        found: pystac.ItemCollection = self.rungs[0][1]
+        return found
+
+    def every(self) -> list[Any]:
+        """Return all Items, each once."""
+        return list({item.id: item for _, items in self.rungs for item in items}.values())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that was made."""
+
+    identity: str
+    good: float
+    scenes: int
+
+
+def scenes_for(recipe: Recipe, cell: str, catalog: Any, *, relaxed: bool = False) -> Scenes:
+    """Find and choose the scenes of a cell.
+
+    Raises
+    ------
+    NoItemsError
+        If there are none in the period.
+    """
+    items = _found(recipe, cell, catalog, recipe.span)
+    rungs = [(recipe.mask, _chosen(recipe, items))]
+    for step in recipe.relax if relaxed else ():
+        mask, years = rung_of(step)
+        if mask is not None:
+            rungs.append((mask, rungs[0][1]))
+            continue
+        for shift in sorted(range(-years, years + 1), key=lambda years: (abs(years), years)):
+            if shift:
+                try:
+                    other = _found(recipe, cell, catalog, _shifted(recipe.span, shift))
+                except NoItemsError:
+                    continue
+                rungs.append((recipe.mask, _chosen(recipe, other)))
+    return Scenes(len(items), tuple(rungs))
+
+
+def _found(recipe: Recipe, cell: str, catalog: Any, span: Period) -> pystac.ItemCollection:
+    return search_tiles(cell, span, catalog, max_cloud=recipe.max_cloud, months=recipe.months)
+
+
+def _chosen(recipe: Recipe, items: pystac.ItemCollection) -> pystac.ItemCollection:
+    return items if recipe.scenes == "all" else best(items, int(recipe.scenes))
+
+
+def _shifted(span: Period, years: int) -> Period:
+    """Return the same days of another year; the 29th of February is the 28th there."""
+
+    def moved(when: Any) -> Any:
+        try:
+            return when.replace(year=when.year + years)
+        except ValueError:
+            return (when - timedelta(days=1)).replace(year=when.year + years)
+
+    return Period(moved(span.start), moved(span.end))
+
+
+def grids_for(recipe: Recipe, items: Any) -> dict[float, GeoBox]:
+    """Return the grid of each resolution among the recipe's bands, finest first.
+
+    In UTM it is the lattice of the files, so that no pixel is resampled.
+    """
+    base = grid_for(items, crs="utm", resolution=60.0)  # 10 and 20 m divide it
+    pixels = sorted({BANDS[band_name(band)].resolution for band in recipe.bands})
+    if recipe.grid == "utm":
+        return {pixel: base.zoom_out(pixel / 60.0) for pixel in pixels}
+    return {pixel: web_grid(base, ZOOMS[int(pixel)]) for pixel in pixels}
+
+
+def plans_for(
+    recipe: Recipe, scenes: Scenes, *, memory: int | str = "1GB", verify_offset: Any = "auto"
+) -> dict[float, list[Plan]]:
+    """Plan a cell: for each resolution the plans of its rungs."""
+    made: dict[float, list[Plan]] = {}
+    for pixel, grid in grids_for(recipe, scenes.first).items():
+        own = tuple(name for name in map(band_name, recipe.bands) if BANDS[name].resolution == pixel)
+        bands = layers_for(reducer_from_text(recipe.reducer), own)
+        made[pixel] = [
+            plan(
+                items, grid, bands=bands, mask=mask_from_text(mask), dtype="uint16", memory=memory,
+                on_error=recipe.on_error, verify_offset=verify_offset,
+            )
+            for mask, items in scenes.rungs
+        ]  # fmt: skip
+    return made
+
+
+def make_cell(
+    recipe: Recipe, cell: str, scenes: Scenes, folder: Path, *, memory: int | str = "1GB",
+    still_mine: Callable[[], None] = lambda: None,
+) -> Cell:  # fmt: skip
+    """Make a cell in an empty folder.
+
+    Parameters
+    ----------
+    recipe, cell, scenes
+        What, where, of what.
+    folder : Path
+        Gets ``B02.tif``, ... ``TCI.tif``, ``count.tif``, ``used.tif`` and so on, and last the Item.
+    memory : int or str
+        What a task may take.
+    still_mine : callable
+        Asked now and then; raises if the work is in vain.
+    """
+    identity = recipe.identity(cell)
+    plans = plans_for(recipe, scenes, memory=memory)
+    first: xr.DataArray | None = None
+    for rungs in plans.values():
+        still_mine()
+        made = _composite(recipe, rungs, counted=first is None)
+        write_cogs(made, _files(made, folder, counted=first is None))
+        first = made if first is None else first
+    assert first is not None
+    if recipe.tci and {"B02", "B03", "B04"} <= set(recipe.bands):
+        write_tci([folder / f"{band}.tif" for band in ("B04", "B03", "B02")], folder / "TCI.tif")
+    still_mine()
+    written = write_item(
+        first, folder / f"{identity}.json", {file.stem: file for file in sorted(folder.glob("*.tif"))},
+        items=scenes.every(), collection=recipe.name, created=None,
+        period=(recipe.span.start, recipe.span.end), properties=_properties(recipe, cell, first),
+    )  # fmt: skip
+    return Cell(identity, _good(Path(str(written))), len(plans[min(plans)][0].scenes))
+
+
+def _composite(recipe: Recipe, rungs: list[Plan], *, counted: bool) -> xr.DataArray:
+    """Return the composite of one resolution; with its count and what it was made of, if that is counted."""
+    how = reducer_from_text(recipe.reducer)
+    used = Used(sum(len(rung.scenes) for rung in rungs))
+    every = Join((how, used)) if counted else how
+    if len(rungs) > 1:
+        made = fill_ladder(rungs, every, min_count=recipe.min_count)
+        if recipe.min_count == 1:
+            return made
+        # Where no rung has so many, one is better than none, as it was before.
+        any_at_all = fill_ladder(rungs, every)
+        return made.copy(data=da.where(made.sel(band=RUNG).data > 0, made.data, any_at_all.data))
+    return composite(load(rungs[0]), every, count=counted)
+
+
+def _files(made: xr.DataArray, folder: Path, *, counted: bool) -> dict[Path, list[str]]:
+    """Return which band goes into which file: ESA's names for reflectance."""
+    files: dict[Path, list[str]] = {}
+    for name in map(str, made["band"].values):
+        known = BANDS.get(name)
+        if known is not None and known.kind == "reflectance":
+            files[folder / f"{known.esa}.tif"] = [name]
+        elif counted and name != CLOUD_DISTANCE:
+            # Those of several words in one file: they are read together.
+            files.setdefault(folder / f"{name.partition('_')[0]}.tif", []).append(name)
+    return files
+
+
+def _properties(recipe: Recipe, cell: str, made: xr.DataArray) -> dict[str, Any]:
+    found = {"grid:code": f"MGRS-{cell}", "eocube:recipe": recipe.hash}
+    for name in ("rungs", "source_scene", "source_time"):
+        if name in made.attrs:
+            found[f"eocube:{name}"] = made.attrs[name]
+    return found
+
+
+def _good(item: Path) -> float:
+    import json
+
+    return float(json.loads(item.read_text())["properties"]["good_pxl_pct"])
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error comes of a disk that has no room left."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(word in str(error) for word in ("No space left", "disk is full", "Disk quota exceeded")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,72 @@
+"""Disks that fill up: noticed where GDAL does not say it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import OutputError
+
+_SAID = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
+
+_LEAST = 1 << 16
+"""Bytes: who had no room for a block has filled the disk to less than this."""
+
+
+class _Listening(logging.Handler):
+    """Keeps what GDAL says of a disk that is full."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if any(said in text for said in _SAID):
+            self.heard = text
+
+
+@contextmanager
+def noticing_full(folder: Path) -> Iterator[None]:
+    """Raise an error if there was no room left for what GDAL wrote.
+
+    What it writes when it closes a file may fail without an error: it is said in the log alone, and the
+    file is a part of one. Other errors of it do not say what was the matter.
+
+    Raises
+    ------
+    OutputError
+        With an OSError of ENOSPC as its cause.
+    """
+    log, listening = logging.getLogger("rasterio"), _Listening()
+    log.addHandler(listening)
+    try:
+        yield
+    except Exception as error:
+        if listening.heard or _is_full(folder):
+            raise _full(folder, listening.heard or str(error)) from _cause(folder)
+        raise
+    finally:
+        log.removeHandler(listening)
+    if listening.heard or _is_full(folder):
+        raise _full(folder, listening.heard) from _cause(folder)
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _LEAST
+    except OSError:
+        return False
+
+
+def _cause(folder: Path) -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _full(folder: Path, said: str) -> OutputError:
+    return OutputError(f"There is no room left in {folder}{f' ({said})' if said else ''}: make room.")
