@@ -98,7 +98,7 @@ def measure(world: World, masks: Mapping[str, Mask]) -> dict[str, dict[str, floa
     )  # fmt: skip
     days = [str(scene.date) for scene in world.scenes]
     ground = np.nanmedian([world.clear_on(world.grid, day, BANDS) for day in days], axis=0)
-    unmasked = eo.composite(eo.load(items, world.grid, bands=BANDS), eo.Median()).values
+    unmasked = eo.composite(eo.load(items, world.grid, bands=BANDS), eo.Median(), count=False).values
     found = {}
     for word, name in words.items():
         own = scores.sel(mask=word)
@@ -106,7 +106,8 @@ def measure(world: World, masks: Mapping[str, Mask]) -> dict[str, dict[str, floa
         for kind in ("cloud", "shadow"):
             for score in ("precision", "recall", "f1", "iou"):
                 row[f"{kind} {score}"] = float(own[score].sel(kind=kind))
-        best = eo.composite(eo.load(items, world.grid, bands=BANDS, mask=masks[name]), eo.Median()).compute()
+        cube = eo.load(items, world.grid, bands=BANDS, mask=masks[name])
+        best = eo.composite(cube, eo.Median(), count=False).compute()
         error = np.where(np.isnan(best.values), unmasked, best.values) - ground
         row["rmse"] = float(np.sqrt(np.nanmean(error**2)))
         row["empty"] = float(np.isnan(best.values).any(axis=0).mean())

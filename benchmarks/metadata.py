@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import shapely
 import shapely.geometry
 from odc.geo.geobox import GeoBox
 
+from eocube.sentinel2 import BANDS
 from eocube.tiles import tile_grid
 
 ESA = {"blue": "B02", "green": "B03", "red": "B04", "nir": "B08", "scl": "SCL"}
@@ -24,6 +25,7 @@ _VERSION = 1
 def item(
     name: str, when: datetime, platform: str, tile: str, outline: dict[str, Any],
     grid_of: Callable[[float], GeoBox], prefix: str, cloud: float = 0.0,
+    bands: Mapping[str, str] = ESA,
 ) -> dict[str, Any]:  # fmt: skip
     """Return an Item as Earth Search's ``sentinel-2-c1-l2a`` writes them, baseline 05.10.
 
@@ -37,10 +39,12 @@ def item(
         Of the hrefs; relative ones are completed by whoever reads the Items.
     cloud : float
         Per cent.
+    bands : mapping of str to str
+        Common name to ESA's, which is the file's.
     """
     assets = {}
-    for band, esa in ESA.items():
-        step = 20 if band == "scl" else 10
+    for band, esa in bands.items():
+        step = int(BANDS[band].resolution)
         grid = grid_of(step)
         raster: dict[str, Any] = {"nodata": 0, "spatial_resolution": step, "data_type": "uint8"}
         if band != "scl":

@@ -40,7 +40,7 @@ def main() -> None:
     items = eo.search(folder)
     cube = eo.load(items, eo.grid_for(items), bands=BANDS, mask=eo.SCLMask()).persist()
     day = int(cube.time.dt.dayofyear.median())
-    made = {name: eo.composite(cube, how).compute() for name, how in reducers(day).items()}
+    made = {name: eo.composite(cube, how, count=False).compute() for name, how in reducers(day).items()}
     shown = [*made.items(), ("clear observations", eo.composite(cube, eo.Count()).compute())]
     figure, axes = plt.subplots(3, 5, figsize=(25, 28), layout="constrained")
     for axis in axes.flat:

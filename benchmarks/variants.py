@@ -98,7 +98,7 @@ def eocube(job: Job) -> Built:
 
     if job.task == "zonal":
         return Series(job), same
-    return eo.composite(_cube(job), eo.Median()).data, same
+    return eo.composite(_cube(job), eo.Median(), count=False).data, same
 
 
 class Series:
@@ -129,7 +129,7 @@ def eocube_uint16(job: Job) -> Built:
     """Load and composite in uint16; a median between two numbers is rounded."""
     import eocube as eo
 
-    best = eo.composite(_cube(job, dtype="uint16"), eo.Median())
+    best = eo.composite(_cube(job, dtype="uint16"), eo.Median(), count=False)
     return best.data, lambda values: from_numbers(np.where(values == 0, np.nan, values + 1000.0))
 
 

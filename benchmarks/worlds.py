@@ -150,7 +150,7 @@ def _scene(shared: _Shared, index: int, folder: Path) -> dict[str, Any]:
     name = f"S2{platform}_T{TILE}_{when:%Y%m%dT%H%M%S}_L2A"
     (folder / name).mkdir()
     scl, thickness = _sky(world, rng, index)
-    _write(scl, tile_of(world, 20), folder / name / "SCL.tif", world.block)
+    write_band(scl, tile_of(world, 20), folder / name / "SCL.tif", world.block)
     thick = np.repeat(np.repeat(thickness, 2, axis=0), 2, axis=1)
     nothing = np.repeat(np.repeat(scl == 0, 2, axis=0), 2, axis=1)
     gain = 1 + 0.15 * math.sin(index / 4)
@@ -160,7 +160,7 @@ def _scene(shared: _Shared, index: int, folder: Path) -> dict[str, Any]:
         values += rng.standard_normal(values.shape, dtype=np.float32) * (4 + 0.009 * values)
         numbers = np.clip(np.rint(values + 1000), 1, 20000).astype(np.uint16)
         numbers[nothing] = 0
-        _write(numbers, tile_of(world), folder / name / f"{ESA[band]}.tif", world.block)
+        write_band(numbers, tile_of(world), folder / name / f"{ESA[band]}.tif", world.block)
     share = 100 * float(np.isin(scl, (8, 9, 10)).mean())
     outline = outline_of(tile_of(world))
     return item(name, when, platform, TILE, outline, partial(tile_of, world), f"{name}/", cloud=share)
@@ -193,7 +193,7 @@ def _vegetation(rng: np.random.Generator, half: int) -> NDArray[np.bool_]:
     return np.asarray(smooth(rng, half, (128,)) > 0)
 
 
-def _write(array: NDArray[Any], grid: GeoBox, path: Path, block: int) -> None:
+def write_band(array: NDArray[Any], grid: GeoBox, path: Path, block: int) -> None:
     """Write a COG as Earth Search has them: DEFLATE level 6, predictor 2, with overviews."""
     profile = {
         "driver": "GTiff", "count": 1, "dtype": array.dtype, "nodata": 0, "crs": str(grid.crs),

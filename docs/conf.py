@@ -33,7 +33,7 @@ extensions = [
     "sphinx_copybutton",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "jupyter_execute", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "example-package", "jupyter_execute", "**.ipynb_checkpoints"]
 nitpicky = False
 
 # Pages in the order of the navigation. A page that is not there is left out; one that is in no list comes
@@ -41,8 +41,9 @@ nitpicky = False
 NAVIGATION: dict[str, list[str]] = {
     "tutorial": [],  # the notebooks
     "howto": [
-        "pictures", "index-offline", "writing", "cluster", "stores", "howto-mask", "from-odc-stac",
-        "from-stackstac", "from-earth-engine",
+        "from-stackstac", "from-odc-stac", "from-earth-engine", "why-nan", "pictures", "howto-mask",
+        "howto-catalog", "howto-reducer", "howto-loader", "libraries", "cluster", "archive", "index-offline",
+        "writing", "stores",
     ],
     "explained": [
         "cube", "searching", "offsets", "masks", "shadows", "comparing-masks", "reducers", "periods",
@@ -56,14 +57,17 @@ NAVIGATION: dict[str, list[str]] = {
 GROUPS: dict[str, list[str]] = {
     "Searching": ["search", "search_tiles", "best", "score", "Catalog", "LocalIndex", "audit"],
     "Where and what": ["area", "cells_of", "grid_for", "plan", "Plan", "load", "lost"],
-    "Masks": ["SCLMask", "S2Cloudless", "CloudProbability", "ProjectedShadow", "mask", "vote", "masks_of",
-              "compare_masks", "Pixels"],
-    "Composites": ["composite", "Median", "Mean", "Percentile", "Min", "Max", "Count", "GeoMedian", "Medoid",
-                   "MaxNDVI", "MaxIndex", "First", "Latest", "BestPixel", "sources"],
-    "Indices and series": ["ndvi", "index", "timeseries"],
-    "Writing": ["write_cog", "write_zarr", "write_netcdf", "write_item"],
+    "Masks": ["SCLMask", "S2Cloudless", "CloudProbability", "ProjectedShadow", "UkisCSMask", "mask", "mask_from", "vote",
+              "masks_of", "compare_masks", "Pixels"],
+    "Composites": ["composite", "fill_ladder", "Rung", "Rolling", "Climatology", "sources"],
+    "Reducers": ["Median", "Mean", "Percentile", "Min", "Max", "Count", "GeoMedian", "WeightedMean", "Medoid", "MaxNDVI",
+                 "MaxIndex", "First", "Latest", "BestPixel"],
+    "Indices": ["ndvi", "evi", "evi2", "savi", "ndre", "ndwi", "mndwi", "ndmi", "nbr", "ndbi", "index"],
+    "Series": ["timeseries", "smooth", "season_metrics", "Whittaker", "SavitzkyGolay", "Linear"],
+    "Writing": ["write_cog", "write_zarr", "write_netcdf", "write_item", "write_collection", "publish"],
     "Pictures": ["rgb", "plot_rgb", "plot_map", "plot_masks", "plot_series", "contact_sheet", "timelapse", "explore"],
-    "Clusters": ["cluster"],
+    "Clusters": ["cluster", "progress"],
+    "Archives": ["Archive", "Recipe", "read_recipe", "Used"],
 }  # fmt: skip
 SEAMS = ["masks.Mask", "masks.algebra.MaskLike", "reducers.Reducer", "loaders.Loader", "loaders.Source"]
 VALUES = [name for name in eocube.__all__ if isinstance(getattr(eocube, name), eocube.Catalog)]
@@ -98,11 +102,12 @@ intersphinx_mapping = (
 html_theme = "pydata_sphinx_theme"
 html_title = "eocube"
 html_static_path = ["_static"]
+html_favicon = "_static/logo.svg"
 html_css_files = ["eocube.css"]
 html_show_sourcelink = False
 html_sidebars = {"index": [], "tutorial": ["sidebar-nav-bs"]}
 html_theme_options = {
-    "logo": {"text": "eocube"},
+    "logo": {"text": "eocube", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
@@ -110,8 +115,8 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
-    "pygments_light_style": "tango",
-    "pygments_dark_style": "monokai",
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
 }
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -141,7 +146,7 @@ def _copy() -> None:
         _write(DOCS / name, _links(down.replace("](docs/", "](")))
     shutil.rmtree(DOCS / "notebooks", ignore_errors=True)
     shutil.copytree(
-        ROOT / "notebooks", DOCS / "notebooks", ignore=shutil.ignore_patterns("*checkpoints", "*.py")
+        ROOT / "notebooks", DOCS / "notebooks", ignore=shutil.ignore_patterns("*checkpoints", "*.py", "__pycache__")
     )
 
 
@@ -151,17 +156,34 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _api() -> None:
-    """Write the API's pages: every public name is in them."""
-    folder = DOCS / "api"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+def _groups() -> dict[str, list[str]]:
+    """Return the public names by group: every one is in one."""
     public = [name for name in eocube.__all__ if name not in (*VALUES, *MODULES)]
     errors = [name for name in public if isinstance(getattr(eocube, name), type)
               and issubclass(getattr(eocube, name), Exception)]  # fmt: skip
     groups = {title: [name for name in names if name in public] for title, names in GROUPS.items()}
     known = {name for names in groups.values() for name in names} | set(errors)
     groups["More"] = [name for name in public if name not in known]
+    return groups
+
+
+def _names() -> str:
+    """Return the public names, group by group, for the page above the API."""
+    rows = [
+        f"| {title} | " + ", ".join(f"{{py:obj}}`{name} <eocube.{name}>`" for name in names) + " |"
+        for title, names in _groups().items() if names
+    ]  # fmt: skip
+    rows.append("| Catalogs | " + ", ".join(f"{{py:obj}}`{n} <eocube.catalogs.{n}>`" for n in VALUES) + " |")
+    rows.append("| Further | [seams](api/seams.rst), [errors](api/errors.rst), [the made-up archive](api/sample.rst) |")
+    return "\n\n## Names\n\n| for | names |\n|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _api() -> None:
+    """Write the API's pages: every public name is in them."""
+    folder = DOCS / "api"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    groups = _groups()
     parts = ["API", "===", "", "All of it is reached as ``import eocube as eo``.", ""]
     for title, names in groups.items():
         if names:
@@ -217,6 +239,8 @@ def _read(_app: object, docname: str, content: list[str]) -> None:
     content[0] = _links(content[0])
     if docname == "index":
         content[0] += _toctree(list(NAVIGATION), hidden=True)
+    elif docname == "reference":
+        content[0] += _names() + _toctree(_pages(docname), hidden=True)
     elif docname in NAVIGATION:
         content[0] += _toctree(_pages(docname))
 

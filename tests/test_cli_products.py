@@ -46,7 +46,7 @@ class TestComposite:
     def test_several_reducers_in_one_pass(self, run, catalog, cube, tmp_path):
         out = run("composite", *catalog, "--reducer", "median", "--reducer", "percentile:10", "--out", "c.tif", "--item")
         assert "c.json (STAC Item)" in out
-        expected = eo.composite(cube, [eo.Median(), eo.Percentile(10), eo.Count()]).compute()
+        expected = eo.composite(cube, [eo.Median(), eo.Percentile(10)]).compute()
         with rasterio.open("c.tif") as file:
             assert file.descriptions == ("red_median", "nir_median", "red_p10", "nir_p10")
             np.testing.assert_array_equal(file.read(), expected.values[:4])
@@ -59,7 +59,7 @@ class TestComposite:
     @pytest.mark.parametrize("kind", ["zarr", "nc"])
     def test_periods_in_one_file(self, run, catalog, cube, tmp_path, kind):
         run("composite", *catalog, "--by", "QS", "--out", f"c.{kind}", "--item")
-        expected = eo.composite(cube, [eo.Median(), eo.Count()], by="QS").compute()
+        expected = eo.composite(cube, eo.Median(), by="QS").compute()
         engine = "zarr" if kind == "zarr" else "h5netcdf"
         with xr.open_dataset(f"c.{kind}", engine=engine, decode_coords="all") as found:
             np.testing.assert_array_equal(found.eocube.values, expected.values)
@@ -68,10 +68,11 @@ class TestComposite:
         assert set(json.loads((tmp_path / "c.json").read_text())["assets"]) == {"netcdf" if kind == "nc" else "zarr"}
 
     def test_periods_in_a_file_each(self, run, catalog, cube, small_items, tmp_path):
-        run("composite", *catalog, "--by", "QS", "--out", "c.tif", "--item")
-        expected = eo.composite(cube, [eo.Median(), eo.Count()], by="QS").compute()
+        out = run("composite", *catalog, "--by", "QS", "--out", "c.tif", "--item")
+        expected = eo.composite(cube, eo.Median(), by="QS").compute()
         starts = [str(start)[:10] for start in expected.time.values]
         assert sorted(p.name for p in tmp_path.glob("*.tif")) == [f"c.{start}.tif" for start in starts]
+        assert f"{len(starts)} STAC Items (c.{starts[0]}.json, ...)" in out
         for index, start in enumerate(starts):
             assert cog_validate(f"c.{start}.tif", strict=True)[0]
             with rasterio.open(f"c.{start}.tif") as file:
@@ -129,6 +130,15 @@ class TestNdvi:
         found = xr.open_zarr("n.zarr", decode_coords="all").ndvi
         np.testing.assert_array_equal(found.sel(band="ndvi").values, expected.values)
 
+    def test_of_a_reducer_that_picks(self, run, catalog, cube):
+        assert "n.source.tif (the scene of each pixel), n.count.tif" in run(
+            "ndvi", *catalog[:2], "--reducer", "maxndvi", "--out", "n.tif"
+        )
+        expected = eo.composite(cube, eo.MaxNDVI()).sel(band=["source", "count"]).compute()
+        for name in ("source", "count"):
+            with rasterio.open(f"n.{name}.tif") as file:
+                np.testing.assert_array_equal(file.read(1), expected.sel(band=name))
+
     def test_item_and_one_reducer(self, run, catalog, tmp_path):
         run("ndvi", *catalog[:2], "--reducer", "p75", "--out", "n.tif", "--item")
         item = json.loads((tmp_path / "n.json").read_text())
@@ -160,6 +170,8 @@ class TestSeries:
     def test_errors(self, run, small, tmp_path, monkeypatch):
         where = ("--catalog", small.items_path)
         assert "series needs FIELDS" in run("series", *where, fails=True)
+        refused = run("series", "--sample", "--stat", "avg", fails=True)
+        assert refused.startswith("Error: stat='avg' is not known")  # before anything is planned
         assert "--plot s.jpg: draw .png" in run("series", "--sample", "--plot", "s.jpg", fails=True)
         assert "has none but the count" in run("series", "--sample", "--stat", "count", "--plot", "s.png", fails=True)
         (tmp_path / "s.png").touch()

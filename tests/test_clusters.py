@@ -61,7 +61,7 @@ def worker(address, folder, code):
 
 def best_of(items, grid, **options):
     cube = eo.load(items, grid, bands=["red", "nir"], mask=eo.SCLMask().dilate(metres=40), **options)
-    return eo.composite(cube, [eo.Median(), eo.Count()])
+    return eo.composite(cube, eo.Median())
 
 
 class TestOpen:
@@ -348,3 +348,21 @@ class TestMemory:
         assert share_of([one, {"memory_limit": 2e9, "nthreads": 1}]) == 0.8 * 2e9 - 200e6
         assert share_of([{"memory_limit": 0, "nthreads": 1}]) is None
         assert share_of([]) is None
+
+
+def test_workers_keep_freed_memory_unless_their_environment_says_otherwise(monkeypatch):
+    from eocube.clusters.settings import keep_memory
+
+    def told() -> tuple[str | None, bool]:
+        import os
+
+        return os.environ.get("MALLOC_TRIM_THRESHOLD_"), keep_memory()
+
+    with eo.cluster(1, memory="2GB") as cluster:
+        (found,) = cluster.client.run(told).values()
+    assert found == ("65536", True)  # Dask's value, with which the process began, and overridden
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
+    assert not keep_memory()
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+    monkeypatch.setattr("ctypes.CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
+    assert not keep_memory()  # another C library

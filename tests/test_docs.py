@@ -1,22 +1,25 @@
-"""The documentation: its links, its examples, its pictures."""
+"""The documentation: its links, its code, its figures, and whether questions are answered where they are asked."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import re
-import warnings
-from pathlib import Path
+from collections import Counter
 
-import matplotlib as mpl
 import pytest
 
 import eocube as eo
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
-RUN = ("index", "tutorial", "cube", "pictures")
+from .pages import DOCS, PAGES, ROOT, blocks_of, furnish, read_here, run_python, run_shell, start
+
+NOT_RUN = {"cluster.md": 4}
+"""Blocks that do not run here: three need a dask-gateway (tests/test_gateway.py runs them), one an account of Coiled."""
+
+LANGUAGES = {"python", "sh", "text", "toml", "yaml", ""}
+WITH_PYTHON = [path for path in PAGES if any(block.language == "python" for block in blocks_of(path))]
+WITH_SHELL = [path for path in PAGES if any(block.language == "sh" for block in blocks_of(path))]
 
 
 def prose_of(text: str) -> str:
@@ -29,17 +32,18 @@ def anchors_of(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
 
 
-def blocks_of(path: Path) -> list[str]:
-    return re.findall(
-        r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
-    )
+def links_of(text: str) -> list[str]:
+    return re.findall(r"\]\(([^)\s]+)\)", prose_of(text))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def name_of(path) -> str:
+    return path.name
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_links_between_pages(path):
     """As they are read beside the source: every file and every heading is there."""
-    text = path.read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)\s]+)\)", prose_of(text)):
+    for link in links_of(path.read_text(encoding="utf-8")):
         if re.match(r"https?:|mailto:", link):
             continue
         name, _, anchor = link.partition("#")
@@ -52,35 +56,178 @@ def test_links_between_pages(path):
             assert anchor in anchors_of(target.read_text(encoding="utf-8")), link
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_examples_are_python(path):
-    for block in blocks_of(path):
-        ast.parse(block)
+# Code: every block runs, or is listed
 
 
-@pytest.mark.parametrize("name", RUN)
-def test_examples_run(name, small, tmp_path, monkeypatch):
-    """One after the other, on the made-up archive; what asks a real catalog is left out."""
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
+@pytest.fixture(scope="module")
+def made():
+    return start()
 
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """A reader in an empty folder, with the public catalogs at hand."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(eo.sample, "cached", lambda: small)
-    items = eo.search(small.items_path)
-    bands = ["red", "green", "blue", "nir"]
-    plan = eo.plan(items, small.grid, bands=bands, mask=eo.SCLMask().dilate(metres=40))
-    best = eo.composite(eo.load(plan), [eo.Median(), eo.Count()]).compute()
-    room = {"eo": eo, "world": small, "items": items, "plan": plan, "best": best}
-    blocks = [block for block in blocks_of(DOCS / f"{name}.md") if "EARTH_SEARCH" not in block]
-    assert blocks
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for block in blocks:
-            exec(compile(block, f"{name}.md", "exec"), room)
-            plt.close("all")
-    if name == "tutorial":
-        assert (tmp_path / "best.tif").exists()
-        assert (tmp_path / "map.html").stat().st_size > 150_000
+    furnish(tmp_path)
+    read_here(monkeypatch)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", WITH_PYTHON, ids=name_of)
+def test_python_runs(path, made, reader, monkeypatch):
+    """Block after block, in one module; a text block right after one is what it printed."""
+    run_python(path, made, monkeypatch)
+    if path.name == "tutorial.md":
+        assert (reader / "best.tif").exists()
+        assert (reader / "map.html").stat().st_size > 150_000
+
+
+@pytest.mark.parametrize("path", WITH_SHELL, ids=name_of)
+def test_shell_runs(path, reader):
+    """eocube's commands run; of others the modules, scripts and extras they name are there."""
+    for block in blocks_of(path):
+        if block.language == "sh":
+            run_shell(block)
+
+
+def test_what_is_not_run_is_listed():
+    said = [block for path in PAGES for block in blocks_of(path) if block.not_run]
+    assert Counter(block.page for block in said) == NOT_RUN
+    for block in said:
+        assert len(block.not_run.split()) > 2, f"{block.page}:{block.line} does not say why"
+        ast.parse(block.text)
+
+
+def test_no_block_is_of_an_unknown_kind():
+    """A block that is python and does not say so would not be run."""
+    for path in PAGES:
+        for block in blocks_of(path):
+            plain = block.language.partition(" ")[0]
+            assert plain in LANGUAGES or plain == "{literalinclude}", f"{block.page}:{block.line}: {block.language}"
+            if not block.language:
+                assert "import " not in block.text, f"{block.page}:{block.line} says no language"
+
+
+def test_what_is_left_to_a_test_is_small(tmp_path):
+    """A page that would not run is found out: one wrong name, one wrong output, one wrong command."""
+    from .pages import Block, astray
+
+    page = tmp_path / "page.md"
+    page.write_text("```python\nx = nothing\n```\n")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(NameError):
+        run_python(page, {}, patch)
+    page.write_text("```python\nprint(1)\n```\n\n```text\n2\n```\n")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(AssertionError, match="not what it prints"):
+        run_python(page, {}, patch)
+    with pytest.raises(AssertionError, match="mosaik"):
+        run_shell(Block("page.md", 1, "sh", "eocube mosaik --sample\n"))
+    assert astray(["python", "-m", "benchmarks.nothing"]) == "benchmarks.nothing"
+    assert astray(["python", "-m", "benchmarks.offsets", "--sedes", "20"]) == "--sedes"
+    assert "clouds" in astray(["pip", "install", ".[clouds]"])
+
+
+def test_ten_lines_are_ten_lines():
+    block = re.search(r"## In ten lines\n+```python\n(.*?)```", (DOCS / "howto-mask.md").read_text(), flags=re.DOTALL)
+    assert block is not None
+    assert len(block[1].splitlines()) <= 10
+
+
+def test_public_names_of_the_page_for_libraries_are_there():
+    text = (DOCS / "libraries.md").read_text(encoding="utf-8")
+    for name in set(re.findall(r"`eocube\.([\w.]+)`", text)) - {"__all__"}:
+        found = eo
+        for part in name.split("."):
+            module = f"{found.__name__}.{part}" if hasattr(found, "__path__") else ""
+            found = importlib.import_module(module) if module and not hasattr(found, part) else getattr(found, part)
+
+
+# Questions: answered in at most two clicks
+
+ANSWERS = {
+    "which mask, and why": "explained.md#which-mask",
+    "how good each mask is": "comparing-masks.md#on-the-made-up-world",
+    "how to run on a gateway": "cluster.md#on-a-hub-step-by-step",
+    "what the units are": "cube.md#units",
+    "why a pixel is NaN": "why-nan.md#on-one-date",
+    "what it will take": "scale.md#the-estimate",
+    "from stackstac": "from-stackstac.md#line-by-line",
+    "from odc-stac": "from-odc-stac.md#line-by-line",
+    "from Earth Engine": "from-earth-engine.md#the-parameters",
+    "offline": "index-offline.md#the-pixels-too",
+    "what is stable": "libraries.md#what-is-public",
+}
+
+
+def clicks() -> dict[str, int]:
+    """Return in how many clicks from the start page each page, and each heading on it, is reached."""
+    found, edge = {"index.md": 0}, ["index.md"]
+    for count in (1, 2):
+        following = []
+        for name in edge:
+            for link in links_of((DOCS / name.partition("#")[0]).read_text(encoding="utf-8")):
+                page, _, anchor = link.partition("#")
+                target = (page or name.partition("#")[0]) + (f"#{anchor}" if anchor else "")
+                if re.match(r"https?:|mailto:|\.\./", link) or not page.endswith(".md"):
+                    continue
+                for reached in (target, target.partition("#")[0]):
+                    if reached not in found:
+                        found[reached] = count
+                        following.append(reached)
+        edge = following
+    return found
+
+
+@pytest.mark.parametrize("question", ANSWERS)
+def test_two_clicks_from_the_start(question):
+    page, _, anchor = ANSWERS[question].partition("#")
+    reached = clicks()
+    # A page shows its headings in a list: one click more.
+    assert min(reached.get(ANSWERS[question], 9), reached.get(page, 9) + 1) <= 2
+    assert anchor in anchors_of((DOCS / page).read_text(encoding="utf-8"))
+
+
+def test_every_page_is_reached():
+    lost = {path.name for path in DOCS.glob("*.md")} - set(clicks()) - {"contributing.md", "changelog.md"}
+    assert lost == {"project.md"}  # which the site's navigation shows on every page
+
+
+# Figures: each says how it is made
+
+
+def makers() -> dict[str, str]:
+    """Return by picture the script that makes it."""
+    said = {script: script.read_text(encoding="utf-8") for script in (DOCS / "images").glob("make_*.py")}
+    return {
+        path.name: script.name
+        for path in (DOCS / "images").glob("*.*")
+        for script, text in said.items()
+        if path.suffix != ".py" and (f'"{path.name}"' in text or f'"{path.stem}"' in text)
+    }
+
+
+def test_pictures_name_the_script_that_makes_them():
+    by = makers() | {"scaling.svg": "benchmarks.scaling"}
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        for picture in re.findall(r"!\[[^\]]*\]\([^)]*?([\w.]+)\)", text):
+            assert by[picture] in text, f"{path.name}: {picture} does not say that {by[picture]} makes it"
+
+
+def sections_of(text: str) -> list[str]:
+    return re.split(r"^## ", text, flags=re.MULTILINE)
+
+
+def test_tables_of_figures_name_the_command():
+    """Seven cells that are numbers and nothing else are a table of figures."""
+    number = re.compile(r"[\d.,%()/*x\-+ ]*\d[\d.,%()/*x\-+ ]*( (MB|kB|GB|s|ms))?")
+    tables = 0
+    for path in PAGES:
+        for section in sections_of(path.read_text(encoding="utf-8")):
+            cells = [cell.strip() for line in section.splitlines() if line[:1] == "|" for cell in line.split("|")]
+            if sum(bool(number.fullmatch(cell)) for cell in cells) >= 7:
+                tables += 1
+                assert "python -m benchmarks" in section, f"{path.name}, section {section[:40]!r}"
+    assert tables >= 10
 
 
 def test_pictures_are_small_and_used():

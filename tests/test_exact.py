@@ -68,7 +68,7 @@ def test_median_is_numpy_s_bit_for_bit(tmp_path, dates, clear, nodata, loader):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             expected = np.nanmedian(clean[:, :, rows, columns], axis=0)
-        np.testing.assert_array_equal(eo.composite(cube, eo.Median()).values, expected)
+        np.testing.assert_array_equal(eo.composite(cube, eo.Median(), count=False).values, expected)
         count = (~np.isnan(clean[:, 0, rows, columns])).sum(axis=0)
         np.testing.assert_array_equal(eo.composite(cube, eo.Count()).values[0], count)
 
@@ -86,7 +86,7 @@ def test_other_reducers_are_numpy_s(tmp_path, how):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         expected = plain[repr(how)](values, axis=0)
-    np.testing.assert_allclose(eo.composite(cube, how).values, expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(eo.composite(cube, how, count=False).values, expected, rtol=1e-6, atol=1e-7)
 
 
 def test_uint16_cube(tmp_path):
@@ -98,4 +98,4 @@ def test_uint16_cube(tmp_path):
         warnings.simplefilter("ignore", RuntimeWarning)
         middle = np.nanmedian(np.where(whole == 0, np.nan, whole), axis=0)
     expected = np.nan_to_num(np.floor(middle + 0.5)).astype("uint16")
-    np.testing.assert_array_equal(eo.composite(cube, eo.Median()).values, expected)
+    np.testing.assert_array_equal(eo.composite(cube, eo.Median(), count=False).values, expected)

@@ -35,12 +35,14 @@ def cube(small, small_items):
     [
         lambda cube: cube,
         lambda cube: eo.composite(cube, eo.Median()),
-        lambda cube: eo.composite(cube, [eo.Median(), eo.Count()]),
+        lambda cube: eo.composite(cube, [eo.Median(), eo.Percentile(10)]),
+        lambda cube: eo.composite(cube, eo.Median(), count=False),
+        lambda cube: eo.composite(cube.pipe(eo.ndvi), eo.Max()),
         lambda cube: eo.composite(cube, eo.Median(), by="QS"),
         lambda cube: cube.median("time"),
         lambda cube: eo.composite(cube, eo.Median()).sel(band="nir") * 2,
     ],
-    ids=["cube", "median", "two reducers", "seasons", "plain xarray", "and on"],
+    ids=["cube", "median", "two reducers", "bare", "of an index", "seasons", "plain xarray", "and on"],
 )
 def test_one_task_per_chunk(cube, make):
     result = make(cube)
@@ -109,6 +111,6 @@ def test_a_composite_may_take_larger_blocks(small, small_items):
     assert "; composites " in repr(made)
     plain = eo.load(made).median("time").compute()
     np.testing.assert_array_equal(sizes["2MB"].compute(), sizes["2GB"].compute())
-    np.testing.assert_array_equal(sizes["2MB"].compute(), plain)
+    np.testing.assert_array_equal(sizes["2MB"].sel(band=["red", "nir"]).compute(), plain)
     fixed = eo.plan(small_items, small.grid, bands=["red"], chunk=32)
     assert fixed.chunk == fixed.chunk_reduced == 32

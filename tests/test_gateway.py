@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import requests
 
 import eocube as eo
 from eocube.clusters.gateways import ended
 from eocube.errors import ClusterError, InputError
 
-from .services import gateway
+from .services import gateway, s3
 
 pytestmark = pytest.mark.servers
 
@@ -25,11 +28,25 @@ if __name__ == "__main__":
     items, url, out = sys.argv[1:]
     found = eo.search(items)
     plan = eo.plan(found, eo.grid_for(found), bands=["red", "nir"], mask=eo.SCLMask().dilate(metres=40), chunk={chunk})
-    best = eo.composite(eo.load(plan), [eo.Median(), eo.Count()])
+    best = eo.composite(eo.load(plan), eo.Median())
     with eo.cluster(2, gateway=url, options={{"worker_memory": 1.5}}) as cluster, eo.progress(plan, bar=False) as run:
         eo.write_cog(best, out)
     assert run.report.workers == 2, run
     assert run.report.windows == run.report.total == best.data.npartitions, run
+"""
+
+PAGE = """
+import sys
+from pathlib import Path
+import dask, pytest
+from tests import pages
+
+if __name__ == "__main__":
+    dask.config.set({"gateway.address": sys.argv[1]})
+    with pytest.MonkeyPatch.context() as patch:
+        pages.read_here(patch)
+        module = pages.run_python(pages.DOCS / "cluster.md", pages.start(), patch, needs="needs a dask-gateway")
+    assert type(module.gateway).__name__ == "Gateway"
 """
 
 
@@ -49,7 +66,7 @@ def check(items, url, chunk, tmp_path):
     found = eo.search(items)
     mask = eo.SCLMask().dilate(metres=40)
     cube = eo.load(found, eo.grid_for(found), bands=["red", "nir"], mask=mask, chunk=chunk)
-    expected = eo.composite(cube, [eo.Median(), eo.Count()]).compute(scheduler="threads")
+    expected = eo.composite(cube, eo.Median()).compute(scheduler="threads")
     with rasterio.open(out) as file:
         np.testing.assert_array_equal(file.read(), expected.values)
 
@@ -61,6 +78,32 @@ def test_the_main_job_from_a_fresh_client(url, world, tmp_path):
 @pytest.mark.real
 def test_the_main_job_on_real_scenes(url, real, tmp_path):
     check(real / "l2a_33T_2023-08", url, 512, tmp_path)
+
+
+def test_the_steps_of_the_page(url, tmp_path):
+    """docs/cluster.md, in a process of its own, with a bucket: also the blocks that other tests do not run."""
+    import xarray as xr
+
+    from .pages import ROOT
+
+    script = tmp_path / "page.py"
+    script.write_text(PAGE)
+    with s3.serving() as server:
+        server.fill("bucket", {}, public=True)
+        keys = {**server.environment, **server.user()}
+        paths = [str(ROOT), str(Path(eo.__file__).parents[1])]
+        env = {**os.environ, **keys, "PYTHONPATH": os.pathsep.join(paths)}
+        env.pop("AWS_NO_SIGN_REQUEST", None)
+        done = subprocess.run(
+            [sys.executable, script, url], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+        listed = requests.get(f"{server.url}/bucket?list-type=2", timeout=10).text
+    assert "best.zarr/zarr.json" in listed
+    assert "best.zarr/eocube/c/" in listed
+    files = [xr.open_dataarray(tmp_path / name, engine="rasterio") for name in ("best.tif", "mosaic.tif")]
+    assert files[0].shape == files[1].shape
+    assert float(files[1].mean()) > 0
 
 
 def test_an_option_the_gateway_does_not_know(url):

@@ -24,7 +24,7 @@ def by_hand(cubes, reducer, least):
     """Pixel by pixel, with the composites of each rung."""
     out = None
     for number, cube in enumerate(cubes, 1):
-        made = eo.composite(cube, reducer).compute()
+        made = eo.composite(cube, reducer, count=False).compute()
         count = cube.notnull().all("band").sum("time").compute()
         rung = xr.where(count >= least, number, 0)
         layers = [made, count.expand_dims(band=["count"]), rung.expand_dims(band=["rung"])]
@@ -238,7 +238,7 @@ class TestMistakes:
             eo.fill_ladder([], eo.Median())
         with pytest.raises(InputError, match="is a list of plans or cubes"):
             eo.fill_ladder(first, eo.Median())
-        with pytest.raises(InputError, match="min_count=0: at least 1"):
+        with pytest.raises(InputError, match="min_count=0: a whole number"):
             eo.fill_ladder([first], eo.Median(), min_count=0)
         with pytest.raises(InputError, match="Rung 2 has another y than rung 1"):
             eo.fill_ladder([first, eo.plan(small_items, small.grid[:50], bands=["red", "nir"])], eo.Median())
@@ -280,3 +280,14 @@ def test_reducers_that_pick_say_which_scene_of_all_rungs(small, small_items):
     picked = every[source[rows, columns].astype(int) - 1, :, rows, columns]
     np.testing.assert_array_equal(picked, best.sel(band=["red", "nir"]).values[:, rows, columns].T)
     assert (source[rung == 2] > cubes[0].sizes["time"]).all()
+
+
+def test_several_reducers_in_one_pass(small, small_items):
+    plans = plans_of(small_items, small.grid)
+    both = eo.fill_ladder(plans, [eo.Median(), eo.Percentile(10)], min_count=2).compute()
+    names = ["red_median", "nir_median", "red_p10", "nir_p10", "count", "rung"]
+    assert both.band.values.tolist() == names
+    for how, own in ((eo.Median(), names[:2]), (eo.Percentile(10), names[2:4])):
+        one = eo.fill_ladder(plans, how, min_count=2).compute()
+        np.testing.assert_array_equal(both.sel(band=own).values, one.sel(band=["red", "nir"]).values)
+        np.testing.assert_array_equal(both.sel(band=["count", "rung"]), one.sel(band=["count", "rung"]))

@@ -166,7 +166,7 @@ class TestWhenItLooks:
         loader = Counting()
         cube = eo.load(truthful.items(), truthful.grid, bands="scl", loader=loader, verify_offset=True)
         assert loader.asked == []
-        assert "offsets" not in cube.attrs
+        assert "offsets_applied" not in cube.attrs
 
     def test_what_is_read_is_small(self, truthful):
         assert max(checks._overview(eo.grid_for(truthful.bbox, resolution=10)).shape) <= 360
@@ -237,7 +237,7 @@ class TestEvidenceIsKept:
         records = lying(truthful.items(), **{GONE: False})
         with pytest.warns(OffsetWarning):
             cube = load(records, truthful)
-        said = cube.attrs["offsets"]
+        said = cube.attrs["offsets_applied"]
         assert "-1000 (s2:processing_baseline >= 04.00, no earthsearch:boa_offset_applied): 2 Items" in said
         assert "0 (pixels): 1 Items" in said
         with pytest.warns(OffsetWarning):
@@ -249,12 +249,12 @@ class TestEvidenceIsKept:
         sources = cube["offset_source"].to_series()
         assert sources["2021-06-24"].tolist() == ["s2:processing_baseline < 04.00"]
         best = eo.composite(cube, eo.Median())
-        assert best.attrs["offsets"] == said
+        assert best.attrs["offsets_applied"] == said
         with rasterio.open(eo.write_cog(best, tmp_path / "best.tif")) as file:
-            assert file.tags()["offsets"] == said
+            assert file.tags()["offsets_applied"] == said
         store = eo.write_zarr(cube, tmp_path / "cube.zarr")
         again = xr.open_zarr(store, consolidated=False, decode_coords="all")
-        assert again["eocube"].attrs["offsets"] == said
+        assert again["eocube"].attrs["offsets_applied"] == said
         np.testing.assert_array_equal(again["offset"].values, cube["offset"].values)
         assert again["offset_source"].values.tolist() == cube["offset_source"].values.tolist()
 
@@ -270,7 +270,7 @@ class TestEvidenceIsKept:
         assert cube["offset"].dims == ("time", "band")
         assert set(cube["offset"].sel(band="red").values) == {-7000}
         assert set(cube["offset"].sel(band="nir").values) == {-1000}
-        assert "-7000 (raster:bands of the Item); -1000" in cube.attrs["offsets"]
+        assert "-7000 (raster:bands of the Item); -1000" in cube.attrs["offsets_applied"]
 
     def test_granules_that_differ(self, truthful):
         """The two halves of a pass: NaN, and both sources."""

@@ -40,7 +40,7 @@ def test_a_country_is_one_task_per_chunk(country):
     (optimised,) = dask.optimize(best)
     graph = dict(optimised.__dask_graph__())
     tasks = [task for task in graph.values() if not isinstance(task, Alias | DataNode)]
-    assert best.shape == (4, 40_000, 60_000)
+    assert best.shape == (5, 40_000, 60_000)
     assert len(tasks) == best.data.npartitions == 40 * 60
     assert task_bytes(plan, plan.chunk_reduced, reduced=True) < 1e9
 

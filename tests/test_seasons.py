@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, minimize_scalar
 
 import eocube as eo
-from eocube.errors import InputError
+from eocube.errors import EocubeWarning, InputError
 from eocube.phenology import METRICS
 
 from .test_fusion import graph_of, real_tasks
@@ -235,6 +235,15 @@ def test_mistakes(options, message):
         eo.season_metrics(daily(np.sin).isel(time=[0, 1]))
     with pytest.raises(InputError, match="has a day twice"):
         eo.season_metrics(daily(np.sin).isel(time=[0, 0, 1, 2]))
+
+
+def test_series_that_were_hardly_seen_are_told():
+    curves = xr.concat([daily(np.sin)] * 2, "field").transpose("field", "time").copy()
+    curves[0, 2:] = np.nan
+    with pytest.warns(EocubeWarning, match="fewer than 3 days, which SavitzkyGolay") as told:
+        found = eo.season_metrics(curves, eo.SavitzkyGolay(61, 2))
+    assert len(told) == 1
+    assert np.isnat(found["start"].isel(field=0)).all()
 
 
 @pytest.mark.real

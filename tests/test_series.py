@@ -367,7 +367,7 @@ class TestBadInput:
             ([], {}, "There are no fields"),
             ([SQUARE, shapely.Polygon()], {}, "1 of 2 fields have no or an empty geometry: 1"),
             ([None, SQUARE], {}, "1 of 2 fields have no or an empty geometry: 0"),
-            ({"a": SQUARE, "bow": BOW}, {}, r"1 of 2 fields cross themselves \(Self-intersection.*: 'bow'"),
+            ({"a": SQUARE, "bow": BOW}, {}, r"1 of 2 fields cross themselves \(Self-intersection.*: 'bow'\. Mend them"),
             ([shapely.LineString([(0, 0), (1, 1)])], {}, "neither points nor polygons"),
             ([SQUARE, SQUARE], {"ids": ["a", "a"]}, r"Ids are not unique: 'a' \(2 times\)"),
             ([SQUARE], {"ids": ["a", "b"]}, "2 ids were given for 1 fields"),
@@ -395,7 +395,8 @@ class TestBadInput:
             ({"stat": ["mean", "mean"]}, "each once"),
             ({"weights": "center"}, "Did you mean 'centre'"),
             ({"form": "frame"}, "form='frame' is not known"),
-            ({"of": lambda px: px.mean("pixel")}, "has to return"),
+            ({"of": lambda px: px.mean("pixel")}, r"of=<lambda> was given .* has to return"),
+            ({"of": lambda px: px["red"]}, r"of=<lambda> failed \(KeyError: 'red'\).*take one by \.sel\(band='"),
             ({"of": lambda px: 7}, "it returned int"),
         ],
     )

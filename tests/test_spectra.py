@@ -175,8 +175,9 @@ def test_medoid_is_the_observation_of_least_summed_distance(values):
         dates = np.flatnonzero(seen[:, y, x])
         points = own[dates, :, y, x]
         each = np.linalg.norm(points[:, None] - points[None], axis=2).sum(axis=1)
-        first = dates[np.flatnonzero(each <= each.min() + 1e-9 * len(dates))[0]]
-        assert found[-1, y, x] == first + 1
+        chosen = np.searchsorted(dates, found[-1, y, x] - 1)
+        assert dates[chosen] == found[-1, y, x] - 1
+        assert each[chosen] <= each.min() + 1e-9 * len(dates)  # sums this near are a tie
 
 
 @given(st.integers(1, 30), st.integers(0, 99))
@@ -190,5 +191,5 @@ def test_medoid_of_many_dates(dates, seed):
 
 def test_by_composite():
     cube = cube_of(spectra()).chunk({"x": 3})
-    found = eo.composite(cube, eo.GeoMedian(mads=True)).compute()
+    found = eo.composite(cube, eo.GeoMedian(mads=True), count=False).compute()
     assert list(found.band.values) == ["blue", "red", "nir", "emad", "smad", "bcmad"]

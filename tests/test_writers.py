@@ -38,7 +38,7 @@ class TestCog:
         path = eo.write_cog(best, tmp_path / "best.tif")
         assert cog_validate(path, strict=True) == (True, [], [])
         with rasterio.open(path) as file:
-            assert file.descriptions == ("red", "green", "blue")
+            assert file.descriptions == ("red", "green", "blue", "count")
             assert np.isnan(file.nodata)
             assert file.transform == world.grid.affine
             assert file.crs.to_epsg() == 32633
@@ -69,7 +69,7 @@ class TestCog:
     def test_lean(self, world, items, tmp_path):
         lean = eo.load(items, world.grid, bands=["red"], mask=eo.SCLMask(), dtype="uint16")
         with rasterio.open(eo.write_cog(eo.composite(lean, eo.Median()), tmp_path / "l.tif")) as file:
-            assert file.dtypes == ("uint16",)
+            assert file.dtypes == ("uint16", "uint16")
             assert file.nodata == 0
 
     def test_existing_file_is_kept(self, best, tmp_path):

@@ -296,6 +296,24 @@ class TestAppend:
             eo.write_zarr(cube[3:], path, append=True, chunks={"time": 1})
 
 
+def test_a_cube_that_was_written_is_reduced_as_before(small, small_items, tmp_path):
+    """With its texts, which come back as another dtype: which Items, by period and in all."""
+    cube = eo.load(small_items, small.grid, bands=["red", "nir"], mask=eo.SCLMask(), dtype="uint16")
+    path = eo.write_zarr(cube, tmp_path / "cube.zarr")
+    again = xr.open_zarr(path, decode_coords="all", mask_and_scale=False)["eocube"]
+    for how in ({}, {"by": "month"}):
+        ours, theirs = (eo.composite(each, eo.Median(), **how).compute() for each in (cube, again))
+        np.testing.assert_array_equal(ours.values, theirs.values)
+        where = "coords" if how else "attrs"
+        assert list(np.ravel(getattr(ours, where)["items"])) == list(np.ravel(getattr(theirs, where)["items"]))
+    assert eo.fill_ladder([again], eo.Median()).compute().attrs["items"] == ours_of(cube)
+    eo.write_cog(eo.composite(again, eo.Median()), tmp_path / "again.tif")
+
+
+def ours_of(cube):
+    return eo.fill_ladder([cube], eo.Median()).compute().attrs["items"]
+
+
 def test_a_cluster_writes_the_same_bytes(small, small_items, tmp_path):
     """The workers write; the client is handed nothing, neither of a store nor all at once of a file."""
     from distributed import Client, LocalCluster
@@ -386,7 +404,7 @@ class TestS3:
         eo.write_collection(folder, "mine")
         sent = eo.publish(folder, f"{bucket}/shelf")
         assert [n for n in self.listed(bucket) if n.startswith("shelf")] == [
-            f"shelf/{n}" for n in ("catalog.json", "collection.json", "one/nir.tif", "one/one.json", "one/red.tif")
+            f"shelf/{n}" for n in ("catalog.json", "collection.json", "one/count.tif", "one/nir.tif", "one/one.json", "one/red.tif")
         ]
         with pytest.raises(OutputError, match="exists"):
             eo.publish(folder, str(sent))

@@ -42,7 +42,7 @@ def main() -> None:
         raw = eo.plan(items, world.grid, bands=every)
         plan = eo.plan(items, world.grid, bands=every, mask=eo.SCLMask().dilate(metres=40))
         cube = eo.load(plan)
-        best = eo.composite(cube, [eo.Median(), eo.Count()]).compute()
+        best = eo.composite(cube, eo.Median()).compute()
 
         save(eo.plot_rgb(raw), "dates", 46)
         one = eo.load(raw).sel(time="2021-07-19").isel(time=0)

@@ -32,8 +32,8 @@ def main() -> None:
         items = eo.search(world.items_path)
         raw = eo.load(items, world.grid, bands=BANDS).compute()
         clear = eo.load(items, world.grid, bands=BANDS, mask=eo.SCLMask().dilate(metres=40))
-        best = eo.composite(clear, eo.Median()).compute()
-    unmasked = eo.composite(raw, eo.Median())
+        best = eo.composite(clear, eo.Median(), count=False).compute()
+    unmasked = eo.composite(raw, eo.Median(), count=False)
     pictures = {
         f"one pass, {DAY}": raw.sel(time=DAY).isel(time=0),
         f"median of {raw.sizes['time']} passes, no mask": unmasked,

@@ -5,6 +5,7 @@ A period is half open: it begins at ``starts`` and ends before ``ends``, UTC.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -198,13 +199,15 @@ def _regular(by: str, dates: Times) -> tuple[Times, Times, Times]:
     frequency = WORDS.get(by) or by
     along = np.sort(dates)
     try:
-        step = pd.tseries.frequencies.to_offset(frequency)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # pandas' guess at what a word it refuses could be
+            step = pd.tseries.frequencies.to_offset(frequency)
         _check_number(by, step, along)
         made = TimeResampler(freq=frequency).factorize(xr.DataArray(along, {"time": along}, "time", "time"))
     except PeriodError:
         raise
     except (ValueError, TypeError, KeyError) as error:
-        raise PeriodError(_unknown(by, error)) from error
+        raise PeriodError(_unknown(by)) from error
     labels = pd.DatetimeIndex(np.asarray(made.full_index))
     if _names_its_end(step):  # the last day belongs to the period
         days = labels.normalize()
@@ -255,10 +258,9 @@ def _names(by: str, labels: Times) -> NDArray[Any] | None:
     return None
 
 
-def _unknown(by: object, error: object = "") -> str:
-    why = f" ({error})" if error else ""
+def _unknown(by: object) -> str:
     return (
-        f"by={by!r} is not a frequency{why}.{did_you_mean(str(by), WORDS)} Understood are 'month', 'season', "
+        f"by={by!r} is not a frequency.{did_you_mean(str(by), WORDS)} Understood are 'month', 'season', "
         "'year', 'dekad', 'climatology', Rolling(days, step), Climatology('month' | 'season' | 'dekad'), "
         "and frequencies of pandas: 'MS' for months, 'QS-DEC' for seasons, 'YS-OCT' for years, '10D'."
     )

@@ -12,13 +12,19 @@ from numpy.typing import NDArray
 from .calendars import By, Calendar, calendar_of
 from .errors import BandError, InputError
 from .provenance import Dates, dates_of, table_of
-from .reducers import Join, Observations, Reducer, as_reducer, reduce_observations
+from .reducers import SOURCE, Count, Join, Observations, Reducer, as_reducer, reduce_observations
 
 DIMS = ("time", "band", "y", "x")
+COUNT = "count"
+"""The band that says of how many clear observations a pixel is made."""
 
 
 def composite(
-    cube: xr.DataArray, reducer: Reducer | Sequence[Reducer], *, by: By | None = None
+    cube: xr.DataArray,
+    reducer: Reducer | Sequence[Reducer],
+    *,
+    by: By | None = None,
+    count: bool = True,
 ) -> xr.DataArray:
     """Reduce a cube over time.
 
@@ -26,7 +32,7 @@ def composite(
     ----------
     cube : xarray.DataArray
         Dims (time, band, y, x), of eocube or of any other library; lazy or not. No data is NaN, or
-        0 in an integer cube.
+        0 in an integer cube. One of (time, y, x), as an index gives it, has one band of its name.
     reducer : Reducer or sequence of Reducer
         ``Median()``, ``Percentile(25)``, ``GeoMedian()``, ``Medoid()``, ``BestPixel(196)``, ``Count()``
         ... or your own. Several are made in one pass, their bands one after the other.
@@ -34,6 +40,9 @@ def composite(
         Periods: ``"month"``, ``"season"``, ``"year"``, ``"dekad"``, any frequency xarray knows
         (``"10D"``, ``"YS-OCT"``), ``Rolling(60, "month")``, ``Climatology("month")``. One composite
         each, periods without a date being all no data. None: one composite of all dates.
+    count : bool
+        Whether a last band ``count`` says of how many clear observations a pixel is made, as ``Count()``
+        at the end of the list would; it is not added twice.
 
     Returns
     -------
@@ -42,17 +51,19 @@ def composite(
         its start, for frequencies like ``"ME"`` its end. Coordinates ``time_start`` and ``time_end`` (not
         in it), ``period`` (its name) and ``dates`` (how many). With a climatology ``month``, ``season``
         or ``dekad`` takes the place of ``time``.
-        A reducer that picks one observation gives a last band ``source``: the number of the scene
-        in the whole cube, counted from 1, no data where there is none; see :func:`eocube.sources`. The
-        attributes ``items`` (along time with ``by``), ``first_date`` and ``last_date`` say of what.
+        The bands are the values; of a reducer that picks one observation then ``source``, the number of
+        the scene in the whole cube, counted from 1, no data where there is none (see
+        :func:`eocube.sources`); at last ``count``, the dates on which all bands have data, 0 where there
+        is none. All are of one dtype: a count in a float cube is a float. The attributes ``items`` (along
+        time with ``by``), ``first_date`` and ``last_date`` say of what.
 
     Raises
     ------
     InputError
         If the cube has no such dims, or the reducer is none; ``PeriodError`` if ``by`` is not known.
     BandError
-        If the cube holds classes, of which a median means nothing, or lacks a band that the reducer
-        needs.
+        If the cube holds classes, of which a median means nothing, lacks a band that the reducer needs,
+        or is a composite by periods that has a band ``count`` already.
 
     Examples
     --------
@@ -61,11 +72,14 @@ def composite(
     >>> items = eocube.search(world.items_path)
     >>> cube = eocube.load(items, world.grid, bands=["red"], mask=eocube.SCLMask())
     >>> best = eocube.composite(cube, eocube.Median())
-    >>> months = eocube.composite(cube, eocube.Median(), by="MS")
+    >>> best.band.values.tolist()
+    ['red', 'count']
+    >>> months = eocube.composite(cube, eocube.Median(), by="MS", count=False)
     """
-    how = _reducer(reducer)
-    cube = checked(cube, how)
+    asked = one_reducer(reducer)
+    cube = checked(cube, asked)
     dates = dates_of(cube)
+    how = counted(asked, dates.bands) if count else asked
     names = how.bands_out(dates.bands)
     dtype = np.dtype(how.dtype_out(cube.dtype))
     _try(how, dates, cube)
@@ -73,7 +87,7 @@ def composite(
     members = np.ones((1, cube.sizes["time"]), dtype=bool) if calendar is None else calendar.members
     data = _reduced(cube.data, how, members, len(names), dtype, dates)
     keep = {name: c for name, c in cube.coords.items() if not {"time", "band"} & {name, *c.dims}}
-    attrs = {**cube.attrs, "reducer": repr(how), "scenes": int(cube.sizes["time"]), **made_of(cube)}
+    attrs = {**cube.attrs, "reducer": repr(asked), "scenes": int(cube.sizes["time"]), **made_of(cube)}
     attrs |= table_of(cube) if getattr(how, "picks", False) else {}
     if dtype.kind == "f":
         attrs.pop("nodata", None)  # it is NaN
@@ -95,7 +109,7 @@ def _dated(result: xr.DataArray, cube: xr.DataArray, calendar: Calendar) -> xr.D
 
 def _items_of(cube: xr.DataArray, members: NDArray[np.bool_]) -> NDArray[np.str_]:
     """Return the ids of the Items of each period, given which dates (period, time) belong to it."""
-    own = cube["items"].values.astype(str)
+    own = cube["items"].values.astype("O").astype(str)  # text of a Zarr store is StringDType
     return np.asarray([" ".join(sorted(set(" ".join(own[dates]).split()))) for dates in members])
 
 
@@ -103,14 +117,15 @@ def made_of(cube: xr.DataArray) -> dict[str, Any]:
     """Return what a composite was made of, as far as the cube says it: Items, first and last date."""
     found: dict[str, Any] = {}
     if "items" in cube.coords:
-        found["items"] = sorted(set(" ".join(cube["items"].values.astype(str)).split()))
+        found["items"] = sorted(set(" ".join(cube["items"].values.astype("O").astype(str)).split()))
     if cube["time"].dtype.kind == "M":
         times = cube["time"].values.astype("datetime64[s]")
         found |= {"first_date": f"{times.min()}Z", "last_date": f"{times.max()}Z"}
     return found
 
 
-def _reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:
+def one_reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:
+    """Return a reducer, or one that is all of several; raise an error if it is none."""
     if isinstance(reducer, list | tuple):
         if not reducer:
             raise InputError("No reducer was given: take eocube.Median() or the like.")
@@ -119,11 +134,30 @@ def _reducer(reducer: Reducer | Sequence[Reducer]) -> Reducer:
     return as_reducer(reducer)
 
 
+def counted(how: Reducer, bands: tuple[str, ...]) -> Reducer:
+    """Add the count of clear observations to what a reducer gives, if it is not among it."""
+    if COUNT in bands:
+        found = [name for name in bands if name in (SOURCE, COUNT, "rung") or name.startswith("used")]
+        raise BandError(
+            f"The cube is a composite itself, with {', '.join(found)} among its bands: leave out what is no "
+            f"reflectance with cube.drop_sel(band={found}), or say count=False."
+        )
+    if COUNT in how.bands_out(bands):
+        return how
+    return Join((*(how.parts if isinstance(how, Join) else (how,)), Count()))
+
+
 def checked(cube: xr.DataArray, how: Reducer) -> xr.DataArray:
-    """Return a cube in the order of its dims; raise an error if it cannot be reduced."""
-    if not isinstance(cube, xr.DataArray) or set(cube.dims) != set(DIMS):
+    """Return a cube as (time, band, y, x); raise an error if it cannot be reduced."""
+    if not isinstance(cube, xr.DataArray) or set(cube.dims) not in (set(DIMS), set(DIMS) - {"band"}):
         found = tuple(cube.dims) if isinstance(cube, xr.DataArray) else type(cube).__name__
-        raise InputError(f"A DataArray with dims {DIMS} is needed, found {found}.")
+        said = "" if isinstance(cube, xr.DataArray) else " eocube.load makes one of a plan or of Items."
+        raise InputError(
+            f"A DataArray with dims {DIMS} or ('time', 'y', 'x') is needed, found {found}.{said}"
+        )
+    if "band" not in cube.dims:
+        name = str(cube["band"].item() if "band" in cube.coords else cube.name or "value")
+        cube = cube.drop_vars("band", errors="ignore").expand_dims(band=[name], axis=1)
     if cube.dtype.kind not in "fu" and not np.issubdtype(cube.dtype, np.integer):
         raise InputError(f"A cube of numbers is needed, found {cube.dtype}.")
     if cube.sizes["time"] == 0:
@@ -204,7 +238,10 @@ def _reduce_block(
         places = places if len(places) else order[:1]
         times = None if dates.times is None else dates.times[places]
         seen = Observations(part, coding, dates.bands, times, places + 1)
-        out[period] = reduce_observations(how, seen)
+        if isinstance(how, Join):
+            how.fill(out[period], seen)
+        else:
+            out[period] = reduce_observations(how, seen)
     return out
 
 

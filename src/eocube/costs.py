@@ -112,8 +112,9 @@ def task_bytes(plan: Plan, chunk: int, *, reduced: bool = False) -> float:
     more = any(len(own) > 1 for own in plan.used)
     keep = dates * pixels * (2 if plan.mask is not None or more else 1)
     across = 0 if _same_lattice(plan) else 200 * pixels + _window_bytes(plan, pixels)
-    each = bands * pixels * np.dtype(plan.coding.dtype).itemsize
-    values = 2 * each if reduced else len(plan.scenes) * each  # a composite: what is made, and its copy
+    layer = pixels * np.dtype(plan.coding.dtype).itemsize
+    # A composite: what a reducer makes, and the result, which has the count too.
+    values = (2 * bands + 1 if reduced else len(plan.scenes) * bands) * layer
     masks = _mask_bytes(plan, rows, columns, dates)
     return float(codes + max(codes if more else 0, values) + keep + across + masks)
 

@@ -136,7 +136,7 @@ def _attributes(made: Plan) -> dict[str, Any]:
         "grid_mapping": "spatial_ref", "mask": repr(made.mask), "resampling": made.resampling,
     }  # fmt: skip
     if any(BANDS[band].kind == "reflectance" for band in made.bands):
-        found |= {"long_name": "surface reflectance", "units": "1", "offsets": offsets_of(made.used)}
+        found |= {"long_name": "surface reflectance", "units": "1", "offsets_applied": offsets_of(made.used)}
         if made.dtype == "uint16":
             found |= {"nodata": 0, "reflectance_scale": 1e-4}
     if made.bands == ("scl",):

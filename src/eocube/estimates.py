@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .plans import Plan
 
-COEFFICIENTS = {"tasks": 0.0239, "decoded": 0.00246, "values": 0.00414, "remote": 1.95}
+COEFFICIENTS = {"tasks": 0.0037, "decoded": 0.00258, "values": 0.00454, "remote": 1.05}
 """Seconds of one core: per task; per million pixels of values that are decoded; per million values (date,
 band, pixel) that are coded and ranked; per GB that comes from servers. Classes, files and what masks spare
 move with these and are in them."""
@@ -211,16 +211,21 @@ class _Cover:
         same = file is not None and file.crs == grid.crs
         sizes = (math.inf, math.inf)
         offsets = (0.0, 0.0)
+        if file is not None:
+            sizes = tuple(float(number) * native / step for number in file.shape)  # type: ignore[assignment]
         if same and file is not None:
             a, b = grid.affine, file.affine
             offsets = ((a.f - b.f) / b.e * native / step, (a.c - b.c) / b.a * native / step)
-            sizes = tuple(float(number) * native / step for number in file.shape)  # type: ignore[assignment]
         found = []
         for own, offset, whole in zip(edges, offsets, sizes, strict=True):
             at = own * pixel / step + offset
             first = np.floor(at[:-1] / BLOCK + 1e-9) * BLOCK
             last = np.ceil(at[1:] / BLOCK - 1e-9) * BLOCK
-            found.append(np.stack([first.clip(0, whole), last.clip(0, whole)]))
+            # Where the file begins is known in its own CRS alone; it is never wider than it is.
+            found.append(
+                np.stack([first.clip(0, whole), last.clip(0, whole)] if same
+                         else [first, np.minimum(last, first + whole)])
+            )  # fmt: skip
         return cls(*found)
 
     def within(self, top: int, bottom: int, left: int, right: int) -> tuple[float, float, float]:

@@ -218,11 +218,11 @@ def _check_ids(names: NDArray[Any]) -> None:
 
 
 def _check_shapes(names: NDArray[Any], shapes: NDArray[Any], crs: CRS) -> None:
-    def refuse(found: Any, what: str) -> None:
+    def refuse(found: Any, what: str, advice: str = "") -> None:
         bad = np.asarray(found)
         if bad.any():
             which = shorten([repr(name) for name in names[bad]])
-            raise AreaError(f"{int(bad.sum())} of {len(names)} fields {what}: {which}.")
+            raise AreaError(f"{int(bad.sum())} of {len(names)} fields {what}: {which}.{advice}")
 
     refuse(shapely.is_missing(shapes) | shapely.is_empty(shapes), "have no or an empty geometry")
     kinds = np.array([shape.geom_type for shape in shapes])
@@ -230,9 +230,9 @@ def _check_shapes(names: NDArray[Any], shapes: NDArray[Any], crs: CRS) -> None:
     valid = shapely.is_valid(shapes)
     if not valid.all():
         why = shapely.is_valid_reason(shapes[~valid][0])
-        refuse(~valid, f"cross themselves ({why}); mend them, for instance by shapely.make_valid")
+        refuse(~valid, f"cross themselves ({why})", " Mend them, for instance by shapely.make_valid.")
     bounds = shapely.bounds(shapes)
     refuse(~np.isfinite(bounds).all(axis=1), "have no finite bounds")
     if crs.geographic:
         beyond = (np.abs(bounds[:, ::2]) > 180).any(axis=1) | (np.abs(bounds[:, 1::2]) > 90).any(axis=1)
-        refuse(beyond, f"lie outside the world in {crs}; if their numbers are metres, say crs='EPSG:...'")
+        refuse(beyond, f"lie outside the world in {crs}", " If their numbers are metres, say crs='EPSG:...'.")

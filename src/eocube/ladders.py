@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from .calendars import By, Calendar, Climatology, calendar_of
 from .climbs import Climb
-from .composites import DIMS, checked, made_of
+from .composites import DIMS, checked, made_of, one_reducer
 from .errors import InputError
 from .lazy import Shared, plan_of, plan_table, read_window, windows_of
 from .ledgers import ATTRIBUTE
 from .plans import Plan
 from .provenance import dates_of, table_of
-from .reducers import Reducer, as_reducer
+from .reducers import Reducer
 
 Bools = NDArray[np.bool_]
 
@@ -63,7 +63,7 @@ class Rung:
 
 def fill_ladder(
     rungs: Sequence[Rung | Plan | xr.DataArray],
-    reducer: Reducer,
+    reducer: Reducer | Sequence[Reducer],
     *,
     by: By | None = None,
     min_count: int = 1,
@@ -79,8 +79,8 @@ def fill_ladder(
     rungs : sequence of Rung, Plan or xarray.DataArray
         From the best to the last resort, on one grid and of the same bands: for instance the plans of
         a strict mask, of the default mask, of one that lets thin clouds pass, of other years.
-    reducer : Reducer
-        ``Median()`` or the like; it works pixel by pixel.
+    reducer : Reducer or sequence of Reducer
+        ``Median()`` or the like, or several; they work pixel by pixel.
     by : str or Rolling, optional
         Periods as :func:`eocube.composite` takes them, of the dates of the first rung. A ``Rung`` may
         take dates around a period, or of the same days of other years.
@@ -112,10 +112,10 @@ def fill_ladder(
     >>> best.band.values.tolist()
     ['red', 'count', 'rung']
     """
-    how = as_reducer(reducer)
+    how = one_reducer(reducer)
     steps = _rungs(rungs)
     if not isinstance(min_count, int) or min_count < 1:
-        raise InputError(f"min_count={min_count!r}: at least 1 clear observation is needed.")
+        raise InputError(f"min_count={min_count!r}: a whole number of observations is needed, 1 or more.")
     cubes = [_cube(step.source, how) for step in steps]
     _check_alike(cubes)
     calendar = _calendar(by, steps, cubes[0])
@@ -250,7 +250,7 @@ def _items(cubes: list[xr.DataArray], members: Sequence[Bools]) -> list[str]:
     """Return of each period the Items that may be in it; nothing if a cube does not say its own."""
     if not all("items" in cube.coords for cube in cubes):
         return []
-    names = [cube["items"].values.astype(str) for cube in cubes]
+    names = [cube["items"].values.astype("O").astype(str) for cube in cubes]
     return [
         " ".join(sorted({item for own, rows in zip(names, members, strict=True)
                          for items in own[rows[period]] for item in items.split()}))

@@ -84,8 +84,10 @@ def plane_of(source: Any) -> Plane:
 def _four_dims(cube: Any) -> xr.DataArray:
     if not isinstance(cube, xr.DataArray) or set(cube.dims) not in (set(_DIMS), set(_DIMS) - {"band"}):
         found = tuple(cube.dims) if isinstance(cube, xr.DataArray) else type(cube).__name__
+        flat = isinstance(cube, xr.DataArray) and set(cube.dims) <= {"band", "y", "x"}
+        said = " A composite of all dates has no time: make one by periods, by='month'." if flat else ""
         raise InputError(
-            f"A plan, or a DataArray with dims {_DIMS} or ('time', 'y', 'x') is needed, found {found}."
+            f"A plan, or a DataArray with dims {_DIMS} or ('time', 'y', 'x') is needed, found {found}.{said}"
         )
     if cube.dtype.kind not in "fui":
         raise InputError(f"A cube of numbers is needed, found {cube.dtype}.")
@@ -94,7 +96,8 @@ def _four_dims(cube: Any) -> xr.DataArray:
     if "time" not in cube.coords or cube["time"].dtype.kind != "M":
         raise InputError("The cube has no dates along time: give it a coordinate of datetime64.")
     if "band" not in cube.dims:
-        cube = cube.drop_vars("band", errors="ignore").expand_dims(band=[str(cube.name or "value")], axis=1)
+        name = str(cube["band"].item() if "band" in cube.coords else cube.name or "value")
+        cube = cube.drop_vars("band", errors="ignore").expand_dims(band=[name], axis=1)
     elif "band" not in cube.coords:
         cube = cube.assign_coords(band=[str(n) for n in range(cube.sizes["band"])])
     made: xr.DataArray = cube.transpose(*_DIMS)

@@ -13,7 +13,7 @@ from .calendars import By, Calendar, calendar_of
 from .errors import InputError
 from .phenology import METRICS, metrics_of
 from .smoothers import Days, Smoother, as_smoother, smoothed
-from .smoothing import days_of, from_table
+from .smoothing import days_of, from_table, warn_of_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +67,11 @@ def season_metrics(
     InputError
         If ``level`` is not between 0 and 1, the period is not known or a climatology, or the source is no
         series (see :func:`eocube.smooth`).
+
+    Warns
+    -----
+    EocubeWarning
+        If some series have observations, but on fewer days than ``how`` needs.
 
     Notes
     -----
@@ -147,6 +152,8 @@ def _seasons(
     found = np.empty((flat.shape[1], len(members), len(METRICS)))
     order = np.argsort(days)
     strip = max(64, _FLOATS // len(daily))
+    if how is not None:
+        warn_of_few(flat, days, how)
     for first in range(0, flat.shape[1], strip):
         own = flat[:, first : first + strip]
         if how is None:

@@ -104,7 +104,7 @@ def timeseries(
     >>> list(table.columns)
     ['field', 'time', 'band', 'mean', 'clear']
     """
-    stats = _stats(stat)
+    stats = checked_stats(stat)
     _check_word("weights", weights, WEIGHTS)
     _check_word("form", form, ("table", "dataset"))
     check_weights(weights)
@@ -240,7 +240,8 @@ def jobs_for(shapes: NDArray[Any], chunks: tuple[tuple[int, ...], tuple[int, ...
     ]  # fmt: skip
 
 
-def _stats(stat: str | Sequence[str]) -> tuple[str, ...]:
+def checked_stats(stat: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of statistics; raise an error if one is not known."""
     names = (stat,) if isinstance(stat, str) else tuple(stat)
     for name in names:
         _check_word("stat", name, STATS)

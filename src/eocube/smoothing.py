@@ -117,11 +117,12 @@ def _curves(
         part = slice(first, first + _STRIP)
         own = None if heavy is None else heavy[:, part]
         found[part] = smoothed(flat[:, part], own, days, out, how, max_gap).T
-    _warn_of_few(flat, days, how)
+    warn_of_few(flat, days, how)
     return found.reshape(*values.shape[:-1], len(out))
 
 
-def _warn_of_few(flat: NDArray[Any], days: Days, how: Smoother) -> None:
+def warn_of_few(flat: NDArray[Any], days: Days, how: Smoother) -> None:
+    """Warn if some series (time, series) were seen on fewer days than a smoother needs, but on some."""
     order = np.argsort(days, kind="stable")
     firsts = np.unique(days[order], return_index=True)[1]
     seen = np.logical_or.reduceat(np.isfinite(flat[order]), firsts, axis=0).sum(axis=0)  # days
@@ -136,6 +137,11 @@ def days_of(array: xr.DataArray, need: int = 1) -> Days:
     """Return the days since 1970 of an array's dates; raise an error if it is no series of floats."""
     if "time" not in array.dims or "time" not in array.coords or array["time"].dtype.kind != "M":
         raise InputError(f"A series along time with dates of datetime64 is needed, found dims {array.dims}.")
+    if "count" in _bands(array):
+        raise InputError(
+            "The array holds a count beside values, which is no curve: leave it out, with 'source' and "
+            "'rung', by .drop_sel(band=...)."
+        )
     if array.dtype.kind != "f":
         raise InputError(
             f"A series of floats with NaN for no data is needed, found {array.dtype}: make an index of it "
@@ -149,6 +155,11 @@ def days_of(array: xr.DataArray, need: int = 1) -> Days:
     return days
 
 
+def _bands(array: xr.DataArray) -> list[str]:
+    named = "band" in array.dims and "band" in array.coords
+    return [str(name) for name in array["band"].values] if named else []
+
+
 def _days(dates: NDArray[Any]) -> Days:
     return np.asarray(dates.astype("datetime64[D]").astype(np.int64))
 
@@ -159,12 +170,14 @@ def _dates(to: Any, own: NDArray[Any]) -> NDArray[Any]:
     try:
         if isinstance(to, str):
             first, last = pd.Timestamp(own.min()).normalize(), pd.Timestamp(own.max())
-            found = pd.date_range(first, last, freq=to)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # pandas' guess at a word that it refuses
+                found = pd.date_range(first, last, freq=to)
         else:
             found = pd.DatetimeIndex(to)
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"to={to!r} is no frequency and no dates ({error}): '1D', '10D', 'MS' or dates."
+            f"to={to!r} is no frequency and no dates: give '1D', '10D', 'MS' or dates."
         ) from error
     if not len(found) or found.hasnans:
         raise InputError(f"to={to!r} gives no dates between {own.min()} and {own.max()}.")

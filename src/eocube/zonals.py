@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import EocubeError, InputError
 from .losses import Window
 from .moments import Moments, median_of, moments_of
 from .plans import Plan
@@ -57,7 +57,16 @@ class How:
     def _made(self, bands: NDArray[Any], times: NDArray[Any]) -> xr.DataArray:
         assert self.of is not None
         coords = {"time": times, "band": np.asarray(self.bands)}
-        made = self.of(xr.DataArray(bands, dims=_DIMS, coords=coords))
+        try:
+            made = self.of(xr.DataArray(bands, dims=_DIMS, coords=coords))
+        except EocubeError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"of={named(self.of)} failed ({type(error).__name__}: {error}). It is given a DataArray "
+                f"(time, band, pixel) with the bands {', '.join(self.bands)}: take one by "
+                f".sel(band={self.bands[0]!r})."
+            ) from error
         if isinstance(made, xr.DataArray) and "band" not in made.dims:
             made = made.expand_dims("band")
         wanted = {"time": len(times), "pixel": bands.shape[-1]}
@@ -65,8 +74,8 @@ class How:
         if not fits or any(made.sizes.get(dim) != size for dim, size in wanted.items()):
             shown = dict(made.sizes) if isinstance(made, xr.DataArray) else type(made).__name__
             raise InputError(
-                f"of={self.of!r} was given (time, band, pixel) and has to return (time, pixel) or (time, "
-                f"band, pixel), it returned {shown}."
+                f"of={named(self.of)} was given (time, band, pixel) and has to return (time, pixel) or "
+                f"(time, band, pixel), it returned {shown}."
             )
         return made.transpose(*_DIMS)
 
@@ -117,6 +126,11 @@ class Piece:
     moments: Moments | None
     medians: dict[int, NDArray[np.float64]]
     values: dict[int, tuple[NDArray[np.floating[Any]], NDArray[np.float64]]]
+
+
+def named(function: Any) -> str:
+    """Return what a function is called, without where it lies in memory."""
+    return str(getattr(function, "__name__", repr(function)))
 
 
 _NOTHING = Piece(np.zeros(0, dtype=np.intp), np.zeros(0), None, {}, {})

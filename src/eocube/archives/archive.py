@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..cells import cells_of
 from ..errors import ArchiveError, InputError, NoItemsError, OutputError, RecipeError, shorten
-from .bars import cells_bar
+from .bars import cells_bar, counted
 from .ledgers import LEASE, Ledger, Outcome, ledger_url
 from .places import Place, place_of
 from .recipes import Recipe, read_recipe, recipe_from
@@ -157,10 +158,9 @@ class Archive:
     @property
     def cells(self) -> tuple[str, ...]:
         """The MGRS tiles of the recipe, those of its area among them."""
-        from ..cells import cells_of
-
-        of_area = () if self.recipe.area is None else cells_of(self.recipe.area)
-        return tuple(dict.fromkeys([*self.recipe.cells, *of_area]))
+        if self.recipe.area is None:
+            return self.recipe.cells
+        return tuple(dict.fromkeys([*self.recipe.cells, *cells_of(self.recipe.area)]))
 
     @property
     def catalog_path(self) -> Path:
@@ -169,13 +169,15 @@ class Archive:
             raise InputError(f"{self.place} is on S3: search a copy of it in a folder.")
         return self.place.local / "catalog.json"
 
-    def plan(self, cells: Iterable[str] | None = None) -> pd.DataFrame:
+    def plan(self, cells: Iterable[str] | None = None, *, bar: bool | None = None) -> pd.DataFrame:
         """Say what each cell will be made of, and cost, from metadata alone.
 
         Parameters
         ----------
         cells : iterable of str, optional
             Which; all by default.
+        bar : bool, optional
+            Whether to show a bar. Default: in a terminal and in a notebook.
 
         Returns
         -------
@@ -189,7 +191,7 @@ class Archive:
         states = {row["cell"]: row["state"] for row in self.ledger.rows()}
         rows = [
             {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)}
-            for cell in (self.cells if cells is None else cells)
+            for cell in counted(self.cells if cells is None else tuple(cells), bar)
         ]
         table = pd.DataFrame(rows, columns=["cell", "state", *_NOTHING])
         sums = {name: table[name].sum() for name in ("scenes", "files", "gigabytes", "requests", "hours")}

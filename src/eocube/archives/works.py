@@ -21,9 +21,10 @@ from ..ladders import fill_ladder
 from ..periods import Period
 from ..plans import Plan, plan
 from ..queries import search_tiles
-from ..reducers import CLOUD_DISTANCE, Count, Used
+from ..reducers import CLOUD_DISTANCE, Used
 from ..reducers.joining import Join
 from ..sentinel2 import BANDS, band_name
+from ..webgrids import ZOOMS, web_grid
 from ..writers.assets import good_share
 from ..writers.cogs import write_cogs
 from ..writers.products import write_item
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 COUNT, RUNG = "count", "rung"
-
-ZOOMS = {10.0: 14, 20.0: 13, 60.0: 12}
-"""Zoom of web maps whose pixel is the nearest finer one: 9.55, 19.1 and 38.2 m at the equator."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +124,11 @@ def grids_for(recipe: Recipe, items: Any) -> dict[float, GeoBox]:
 
     In UTM it is the lattice of the files, so that no pixel is resampled.
     """
-    from ..webgrids import web_grid
-
     base = grid_for(items, crs="utm", resolution=60.0)  # 10 and 20 m divide it
-    found = {}
-    for pixel in sorted({BANDS[band_name(band)].resolution for band in recipe.bands}):
-        found[pixel] = base.zoom_out(pixel / 60.0) if recipe.grid == "utm" else web_grid(base, ZOOMS[pixel])
-    return found
+    pixels = sorted({BANDS[band_name(band)].resolution for band in recipe.bands})
+    if recipe.grid == "utm":
+        return {pixel: base.zoom_out(pixel / 60.0) for pixel in pixels}
+    return {pixel: web_grid(base, ZOOMS[int(pixel)]) for pixel in pixels}
 
 
 def plans_for(
@@ -197,15 +193,15 @@ def _composite(recipe: Recipe, rungs: list[Plan], *, counted: bool) -> xr.DataAr
     """Return the composite of one resolution; with its count and what it was made of, if that is counted."""
     how = reducer_from_text(recipe.reducer)
     used = Used(sum(len(rung.scenes) for rung in rungs))
+    every = Join((how, used)) if counted else how
     if len(rungs) > 1:
-        every = Join((how, used)) if counted else how
         made = fill_ladder(rungs, every, min_count=recipe.min_count)
         if recipe.min_count == 1:
             return made
         # Where no rung has so many, one is better than none, as it was before.
         any_at_all = fill_ladder(rungs, every)
         return made.copy(data=da.where(made.sel(band=RUNG).data > 0, made.data, any_at_all.data))
-    return composite(load(rungs[0]), [how, Count(), used] if counted else how)
+    return composite(load(rungs[0]), every, count=counted)
 
 
 def _files(made: xr.DataArray, folder: Path, *, counted: bool) -> dict[Path, list[str]]:

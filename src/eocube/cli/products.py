@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import InputError, OutputError
 from .requests import Request
@@ -69,7 +69,7 @@ class Product:
         started = time.perf_counter()
         items = self.request.query.items()
         made = self.request.plan(items, "red,nir" if self.index else None)
-        best = composite(load(made), _counted(how), by=self.by)
+        best = composite(load(made), how, by=self.by)
         best = _indexed(best) if self.index else best
         show_plan(made)
         with progress(made) as watched:
@@ -88,8 +88,13 @@ class Product:
 
     def _check(self, kind: str) -> None:
         """Refuse what is there, before the work."""
+        import numpy as np
+
+        from ..calendars import calendar_of
         from ..writers.outputs import check_distinct, check_output
 
+        if self.by:
+            calendar_of(self.by, np.array(["2024-01-01"], dtype="datetime64[ns]"))  # before the search
         if kind == "":
             return  # write_cog does, before any pixel is read
         places = [self.out]
@@ -115,7 +120,7 @@ class Product:
         return {"made": self.out}
 
     def _cogs(self, best: xr.DataArray) -> dict[str, Path]:
-        """Write GeoTIFFs: what is counted lies in a file of its own, so that overviews can be means."""
+        """Write GeoTIFFs: what is counted lies in a file of its own, which may be left behind."""
         from ..writers.cogs import write_cogs, write_periods
         from ..writers.layers import is_class
         from ..writers.previews import preview_of
@@ -150,11 +155,13 @@ class Product:
             write_item(best, path, list(places.values()), items=items, overwrite=self.overwrite)
             return {"item": path}
         spans = spans_of(best, str(self.by))
+        found = {}
         for number, (place, period) in enumerate(zip(places.values(), spans, strict=True)):
             one = best.isel(time=number)
             path = place.with_suffix(".json")
             write_item(one, path, place, items=items, period=period, overwrite=self.overwrite)
-        return {"item": path}
+            found[f"item {number}"] = path
+        return found
 
 
 def spans_of(best: xr.DataArray, by: str) -> list[tuple[str, str]]:
@@ -175,21 +182,15 @@ def spans_of(best: xr.DataArray, by: str) -> list[tuple[str, str]]:
     return list(zip(first, last, strict=True))
 
 
-def _counted(how: list[Any]) -> list[Any]:
-    """Return the reducers, and the count of clear observations, which is always made."""
-    from ..reducers import Count
-
-    return how if any(isinstance(one, Count) for one in how) else [*how, Count()]
-
-
 def _indexed(best: xr.DataArray) -> xr.DataArray:
-    """Return the index of a composite and its count, as layers of one array."""
+    """Return the index of a composite, where it is from and its count, as layers of one array."""
     import xarray as xr
 
     from ..indices import ndvi
+    from ..writers.layers import is_class
 
-    count = best.sel(band=["count"]).astype("float32")
-    layers = [ndvi(best).expand_dims(band=["ndvi"]), count]
+    others = [name for name in best["band"].values if is_class(str(name), {})]
+    layers = [ndvi(best).expand_dims(band=["ndvi"]), best.sel(band=others).astype("float32")]
     made = xr.concat(layers, "band", join="override", coords="minimal", compat="override").transpose(
         *best.dims
     )
@@ -204,15 +205,19 @@ def _summary(made: Plan, places: dict[str, Path], report: Report, seconds: float
 
     rows, columns = made.grid.shape
     first = next(iter(places.values()))
-    rest = [place.name for place in places.values() if place != first]
+    records = [place for place in places.values() if place.suffix == ".json"]
+    several = [f"{len(records)} STAC Items ({records[0].name}, ...)"] if len(records) > 1 else []
+    rest = [p.name for p in places.values() if p != first and not (several and p in records)]
     notes = {
-        ".count.tif": " (clear observations per pixel)", ".png": " (preview)", ".json": " (STAC Item)",
+        ".count.tif": " (clear observations per pixel)", ".source.tif": " (the scene of each pixel)",
+        ".png": " (preview)", ".json": " (STAC Item)",
     }  # fmt: skip
     names = [name + next((note for end, note in notes.items() if name.endswith(end)), "") for name in rest]
+    names = [shorten(names, 6)] if names else []
     days = len({scene.day for scene in made.scenes})
     return {
         "made": f"{first} ({columns} x {rows} px, {size_of(first)})",
-        **({"beside": shorten(names, 6)} if names else {}),
+        **({"beside": ", ".join([*names, *several])} if names or several else {}),
         "dates": f"{days} ({len(made.scenes)} scenes)",
         **_clear(made, places),
         "read": size(report.bytes) + (f" in {report.requests:,} requests" if report.requests else ""),

@@ -32,7 +32,7 @@ def write_series(
     from ..bars import progress
     from ..fields import fields_of
     from ..indices import ndvi
-    from ..series import timeseries
+    from ..series import checked_stats, timeseries
     from ..writers.outputs import check_output, whole
     from .shows import show_plan, show_result, size_of
 
@@ -41,7 +41,7 @@ def write_series(
     if out.suffix.lower() == ".parquet":
         check_needed(("pyarrow",), "Parquet", "series", "A .csv works without.")
     check_output(out, overwrite=overwrite)
-    names = [name for name in stat.replace(" ", "").split(",") if name]
+    names = checked_stats([name for name in stat.replace(" ", "").split(",") if name])
     shown = next((name for name in ("mean", "median", *names) if name in names and name != "count"), "")
     if plot is not None:
         check_plot(plot)

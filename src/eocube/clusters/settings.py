@@ -91,7 +91,7 @@ def keep_memory() -> bool:
     Dask starts its workers with ``MALLOC_TRIM_THRESHOLD_=65536``, so that all that is freed goes back to the
     system at once. The blocks of a cube are tens of MB, and each is then paid for anew, page by page: a
     third of a worker's processor time. What is kept is bounded by :data:`KEPT`. Another value in the
-    environment is somebody's wish, and stays; without one this may be the user's own process.
+    environment is somebody's wish, and stays.
     """
     if os.environ.get("MALLOC_TRIM_THRESHOLD_") != _DASKS:
         return False
@@ -150,7 +150,8 @@ class Settings(WorkerPlugin):
         new = self.settings | self.secrets.values
         self._before = {name: os.environ.get(name) for name in new}
         os.environ.update(new)
-        keep_memory()
+        if getattr(worker, "nanny", None):  # else it may be the user's own process
+            keep_memory()
         if self.preload is not None:
             await asyncio.to_thread(warm, self.preload)
 

@@ -69,6 +69,8 @@ def legend_of(array: xr.DataArray, name: str, values: NDArray[Any]) -> Legend | 
         return _flags(array, name).only(present)
     if name == "count":
         return _counts(present)
+    if name == "rung":
+        return _rungs(array, present)
     return None
 
 
@@ -128,6 +130,22 @@ def _counts(present: NDArray[Any]) -> Legend | None:
     most = max(codes)
     shades = ["#7f0000", *_ramp(most, "YlGnBu", 0.15)]  # 0 in a colour of its own
     return Legend(tuple(codes), tuple(map(str, codes)), tuple(shades[code] for code in codes))
+
+
+def _rungs(array: xr.DataArray, present: NDArray[Any]) -> Legend:
+    """Return the rungs of a ladder with the masks they have; 0 is a hole."""
+    codes = [int(code) for code in present]
+    masks = [str(mask) for mask in np.atleast_1d(array.attrs.get("rungs", []))]
+    labels = [_rung(code, masks) for code in codes]
+    shades = ["#7f0000", *_ramp(max([*codes, len(masks)], default=1), "viridis_r", 0.1)]
+    return Legend(tuple(codes), tuple(labels), tuple(shades[code] for code in codes))
+
+
+def _rung(code: int, masks: list[str]) -> str:
+    if code == 0:
+        return "0: hole"
+    said = masks[code - 1] if code <= len(masks) else ""
+    return f"{code}: {said}" if said else str(code)
 
 
 def _ramp(count: int, name: str, first: float = 0.0) -> list[str]:

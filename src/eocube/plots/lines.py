@@ -164,4 +164,7 @@ def _finish(axis: Any, band: Any, column: str, count: int) -> None:
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
     if count > 1:
-        axis.legend(frameon=False, fontsize="small", ncols=min(count, 4))
+        axis.legend(  # above the lines, not on them
+            frameon=False, fontsize="small", ncols=min(count, 4), loc="lower left", bbox_to_anchor=(0.0, 1.0),
+            borderaxespad=0.2,
+        )  # fmt: skip

@@ -11,7 +11,9 @@ from ..extras import needed
 from .figures import NOTHING, check_count, day_of, grid_of_axes, put
 from .legends import MOST, Legend, legend_of
 from .pictures import NDVI, check_stretch, colour_map, one_band
-from .shrinking import check_one_band, common, dates_in, small
+from .shrinking import check_one_band, common, dates_in, lone_band, small
+
+_TITLES = {"count": "clear dates", "source": "pixels from", "scl": "SCL", "rung": "rung: mask"}
 
 
 def plot_map(
@@ -32,7 +34,7 @@ def plot_map(
         Dims (band, y, x) or (y, x), or with time; lazy or not. Larger than ``size``: see
         :mod:`eocube.plots.shrinking`.
     band : str, optional
-        Which one. Not needed where there is one alone.
+        Which one. Not needed where there is one alone, or one and its ``count``.
     cmap : str, optional
         Colour map of matplotlib, for values. Default: ``"YlGn"`` for an NDVI, else ``"viridis"``.
     limits : pair of float, optional
@@ -50,8 +52,8 @@ def plot_map(
     matplotlib.axes.Axes or numpy.ndarray of them
         The second if there are several dates. A legend names classes (``scl``, or any band with CF's
         ``flag_values`` and ``flag_meanings``), scenes (``source``, the provenance of a composite that
-        picks observations) and numbers of clear observations (``count``, up to 24 of them); a colour
-        bar anything else. Grey: no data.
+        picks observations), numbers of clear observations (``count``, up to 24 of them) and the rungs of a
+        ladder (``rung``); a colour bar anything else. Grey: no data.
 
     Raises
     ------
@@ -71,6 +73,7 @@ def plot_map(
     """
     if limits is not None:
         check_stretch((0, 100), limits, 1.0)
+    band = lone_band(what) if band is None else band
     if band is None:
         check_one_band(what, "name one by band=.")
     check_count(dates_in(what), ax)
@@ -80,6 +83,8 @@ def plot_map(
     name = common(str(single["band"].item() if "band" in single.coords else single.name or ""))
     if name == "scl" or name == "source":
         single = single.where(single != 0)
+    if name in ("count", "rung") and getattr(what, "dtype", np.dtype("f")).kind in "iu":
+        single = single.fillna(0)  # a number like any other, though 0 is no data of the bands beside it
     if name == "ndvi" and limits is None:
         limits = NDVI
     source = what if isinstance(what, xr.DataArray) else array
@@ -138,7 +143,7 @@ def _explain(axes: list[Any], drawn: Any, legend: Legend | None, array: xr.DataA
         patches.Patch(facecolor=colour, edgecolor="#888888", linewidth=0.5, label=label.replace("$", r"\$"))
         for colour, label in zip(legend.colours, legend.labels, strict=True)
     ]
-    title = {"count": "clear dates", "source": "pixels from", "scl": "SCL"}.get(name, name)
+    title = _TITLES.get(name, name)
     place = axes[0] if len(axes) == 1 else figure
     where = (
         {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}

@@ -29,6 +29,9 @@ COLOURS = ("#E69F00", "#56B4E9", "#F0E442", "#CC79A7", "#D55E00", "#009E73", "#0
 
 _MOST = 24
 
+_SHADE = (0.0, 0.0, 0.0, 0.45)
+"""Beside lines."""
+
 
 def plot_masks(
     what: Plan | xr.DataArray,
@@ -183,7 +186,7 @@ def _drawn(colours: xr.DataArray, flags: xr.DataArray, style: str, columns: int,
     high = math.ceil(count / wide)
     shape = flags.sizes["y"] / flags.sizes["x"]
     across = 4.2 if wide > 1 else 7.0
-    legend = 0.35 + 0.22 * math.ceil(len(layers) / max(1, 2 * wide))
+    legend = 0.15 + 0.19 * math.ceil(len(layers) / (2 * wide))
     size = (across * wide, (across * shape + 0.3) * high + legend)
     figure = pyplot.figure(figsize=size, layout="constrained")
     pyplot.close(figure)  # a notebook shows what is returned, and would show it twice
@@ -217,6 +220,7 @@ def _panel(
     white: float,
 ) -> None:  # fmt: skip
     from matplotlib.colors import to_rgba
+    from matplotlib.patheffects import withStroke
 
     there = np.isfinite(colour).all(axis=-1)
     # Gamma 1.5: forests and shadows stay apart.
@@ -232,7 +236,8 @@ def _panel(
         else:
             # Padded, so that a line closes at the edge of the picture.
             rows, cols = (np.arange(-1, size + 1) for size in thrown.shape)
-            axes.contour(cols, rows, np.pad(thrown, 1), [0.5], colors=[tint], linewidths=0.9)
+            lines = axes.contour(cols, rows, np.pad(thrown, 1), [0.5], colors=[tint], linewidths=1.0)
+            lines.set_path_effects([withStroke(linewidth=2.2, foreground=_SHADE)])  # seen on clouds, too
     axes.set_xlim(-0.5, flags.shape[1] - 0.5)
     axes.set_ylim(flags.shape[0] - 0.5, -0.5)
     axes.set_xticks([])

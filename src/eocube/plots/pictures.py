@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..extras import needed
-from .shrinking import check_one_band, has_colour, small
+from ..reducers import Percentile
+from .shrinking import check_one_band, has_colour, lone_band, small
 
 COLOURS = ("red", "green", "blue")
 PERCENTILES = (1.0, 99.0)
@@ -109,11 +109,13 @@ def tinted(
 ) -> xr.DataArray:
     """Make a picture of one band by a colour map of matplotlib; as :func:`rgb` returns it."""
     check_stretch(percentiles, limits, 1.0)
-    check_one_band(
-        what, "choose one, array.sel(band='nir'), or three as colours, bands=('nir', 'red', 'green')."
-    )
+    lone = lone_band(what)
+    if lone is None:
+        check_one_band(
+            what, "choose one, array.sel(band='nir'), or three as colours, bands=('nir', 'red', 'green')."
+        )
     ramp = colour_map(cmap)
-    array = one_band(small(what, size))
+    array = one_band(small(what, size, None if lone is None else (lone,)))
     if limits is None and not each and array.name == "ndvi":
         limits = NDVI
     found = limits_of(array.values[..., None], percentiles, limits, each=each and "time" in array.dims)
@@ -210,9 +212,7 @@ def limits_of(
 
 
 def _quartile(values: NDArray[Any]) -> NDArray[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # where no date is clear
-        return np.asarray(np.nanpercentile(values, 25, axis=0))
+    return Percentile(25)(values)  # numpy's nanpercentile goes pixel by pixel
 
 
 def _scaled(values: NDArray[Any], limits: NDArray[np.float64]) -> NDArray[Any]:

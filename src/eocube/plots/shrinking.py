@@ -138,6 +138,13 @@ def check_one_band(what: Any, advice: str) -> None:
         raise InputError(f"There are {len(names)} bands ({', '.join(names)}): {advice}")
 
 
+def lone_band(what: Any) -> str | None:
+    """Return the one band that a composite has beside its count; None if there are more, or no count."""
+    names = _names(what)
+    others = [name for name in names if name != "count"]
+    return others[0] if len(names) == 2 and len(others) == 1 else None
+
+
 def has_colour(what: Any) -> bool:
     """Whether a plan or an array has red, green and blue."""
     return {"red", "green", "blue"} <= {common(name) for name in _names(what)}

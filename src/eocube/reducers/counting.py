@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..codes import Coding
 from .base import Block, settle, valid
@@ -20,14 +21,14 @@ class Count:
 
     def __call__(self, block: Block) -> Block:
         """Reduce (time, band, y, x) to (1, y, x)."""
-        return np.asarray(valid(block).all(axis=1).sum(axis=0, dtype=np.uint16)[None])
+        count = np.zeros(block.shape[2:], dtype=np.uint16)
+        for date in block:
+            count += _clear(date)
+        return count[None]
 
     def of_codes(self, codes: Block, coding: Coding) -> Block:  # noqa: ARG002
         """Reduce codes (time, band, y, x) to (1, y, x)."""
-        count = np.zeros(codes.shape[2:], dtype=np.uint16)
-        for date in codes:
-            count += np.logical_and.reduce(date != 0, axis=0)
-        return count[None]
+        return self(codes)
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG002
         """Return ``("count",)``."""
@@ -36,6 +37,16 @@ class Count:
     def dtype_out(self, dtype: np.dtype[Any]) -> np.dtype[Any]:  # noqa: ARG002
         """Return uint16."""
         return np.dtype(np.uint16)
+
+
+def _clear(layers: Block) -> NDArray[np.bool_]:
+    """Return where all bands (band, y, x) of a date have data."""
+    if layers.dtype.kind == "u":
+        return np.asarray(np.minimum.reduce(layers, axis=0) != 0)
+    found = valid(layers[0])
+    for layer in layers[1:]:
+        found &= valid(layer)
+    return found
 
 
 @dataclass(frozen=True)

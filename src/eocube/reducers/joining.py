@@ -26,6 +26,9 @@ class Join:
 
     parts: tuple[Reducer, ...]
 
+    def __repr__(self) -> str:
+        return f"[{', '.join(map(repr, self.parts))}]"
+
     @property
     def picks(self) -> bool:
         """Whether any part says from which scene a pixel is."""
@@ -41,10 +44,21 @@ class Join:
 
     def of_observations(self, seen: Observations) -> Block:
         """Reduce observations to values (all bands out, y, x)."""
-        dtype = self.dtype_out(seen.dtype)
-        bands = seen.bands or tuple(map(str, range(seen.block.shape[1])))
-        found = [_in(dtype, reduce_observations(part, seen), part.bands_out(bands)) for part in self.parts]
-        return np.concatenate(found)
+        bands = self.bands_out(_names(seen))
+        out = np.empty((len(bands), *seen.shape), dtype=self.dtype_out(seen.dtype))
+        self.fill(out, seen)
+        return out
+
+    def fill(self, out: Block, seen: Observations) -> None:
+        """Reduce observations into ``out`` (all bands out, y, x): only one part is held beside it."""
+        first = 0
+        for part in self.parts:
+            found = reduce_observations(part, seen)
+            layers = out[first : first + len(found)]
+            layers[...] = found
+            if out.dtype.kind == "f" and found.dtype.kind != "f":
+                _no_data(layers, part.bands_out(_names(seen)))
+            first += len(found)
 
     def bands_out(self, bands: tuple[str, ...]) -> tuple[str, ...]:
         """Return the bands of all parts."""
@@ -62,15 +76,15 @@ class Join:
         return np.result_type(*(floats or parts))
 
 
-def _in(dtype: np.dtype[Any], found: Block, names: tuple[str, ...]) -> Block:
-    """Return layers in another dtype: no data of integers becomes NaN; a count of 0 stays, and bits."""
-    if dtype.kind != "f" or found.dtype.kind == "f":
-        return found.astype(dtype, copy=False)
-    out = found.astype(dtype)
-    for layer, name in zip(out, names, strict=True):
+def _names(seen: Observations) -> tuple[str, ...]:
+    return seen.bands or tuple(map(str, range(seen.block.shape[1])))
+
+
+def _no_data(layers: Block, names: tuple[str, ...]) -> None:
+    """Make no data of whole numbers NaN; but a count of 0 stays, and bits."""
+    for layer, name in zip(layers, names, strict=True):
         if name != "count" and not name.startswith("used"):
             layer[layer == 0] = np.nan
-    return out
 
 
 def _label(part: Reducer) -> str:

@@ -212,7 +212,7 @@ class WeightedMean:
     >>> items = eocube.search(world.items_path)
     >>> cube = eocube.load(items, world.grid, bands=["red", "cloud_distance"], mask=eocube.SCLMask())
     >>> eocube.composite(cube, eocube.WeightedMean(far=1000)).band.values.tolist()
-    ['red']
+    ['red', 'count']
     """
 
     far: float = FAR

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pystac
@@ -21,10 +21,14 @@ from ..errors import BandError, GridError, InputError, ItemsError, did_you_mean,
 from ..sentinel2 import band_names
 from .frames import MAIN_CRS, block_mean, finer, make_tiles, middle, to_main
 from .items import footprint, item_id
+from .landscape import make_ground
 from .passes import Granule, Pass, calendar, granules
 from .rendering import clear_at
 from .skies import Overhead, make_sky
 from .spectra import REFLECTANCE
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 Naming = Literal["earth-search", "planetary-computer"]
 Truth = Literal["clear", "cloud", "cirrus", "shadow", "nodata"]
@@ -155,6 +159,16 @@ class World:
         left = main.left - self.size * 0.25 // 6 * 60
         top = main.top - self.size * 0.1 // 6 * 60
         return GeoBox((rows, columns), Affine(10, 0, left, 0, -10, top), MAIN_CRS)
+
+    def fields(self, each: int | None = None) -> gpd.GeoDataFrame:
+        """Return the fields within the grid as polygons, with their ``crop``; needs the extra ``vector``.
+
+        The largest come first, ``each`` of each crop or all. The index holds names such as ``"maize 2"``.
+        A landscape without crops has none.
+        """
+        from .parcels import parcels
+
+        return parcels(make_ground(self.seed, self.size, self.landscape), self.grid, each)
 
     def geobox(self, item_id: str, resolution: float = 10.0) -> GeoBox:
         """Return the lattice of an Item's files at 10, 20 or 60 m."""

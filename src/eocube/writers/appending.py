@@ -15,7 +15,8 @@ from .layers import crs_text, geobox_of
 from .remotes import Remote
 
 _OF_DATES = (
-    "items", "first_date", "last_date", "scenes", "offsets", "left_out", "skipped", "recipe", "losses",
+    "items", "first_date", "last_date", "scenes", "offsets_applied", "left_out", "skipped", "recipe",
+    "losses",
     "source", "eocube_plan",
 )  # fmt: skip
 """Attributes that may differ from date to date."""
@@ -132,7 +133,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def _words(grid: Any) -> str:
     rows, columns = grid.shape
-    return f"{columns} x {rows} px of {grid.affine.a:g} from ({grid.affine.c:g}, {grid.affine.f:g})"
+    return f"{columns} x {rows} px of {grid.affine.a:g} from ({grid.affine.c:.12g}, {grid.affine.f:.12g})"
 
 
 def _joined_coordinates(old: xr.Dataset, new: xr.Dataset) -> dict[str, Any]:

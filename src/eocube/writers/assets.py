@@ -114,8 +114,8 @@ def _of_tiff(file: Path) -> dict[str, Any]:
         spectra = [spectral(name) for name in names]
         epsg = opened.crs.to_epsg() if opened.crs else None
         resolution = abs(opened.transform.a)
-        classes = all(is_class(name, {}) for name in names)
-        roles = ["data", "reflectance"] if all(spectra) else ["metadata"] if classes else ["data"]
+        values = [spectra[i] for i, name in enumerate(names) if not is_class(name, {})]
+        roles = ["data", "reflectance"] if values and all(values) else ["data"] if values else ["metadata"]
         roles = ["visual"] if _is_picture(opened) else roles
         found: dict[str, Any] = {
             "roles": roles,

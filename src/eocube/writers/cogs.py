@@ -17,14 +17,12 @@ from ..ledgers import lost, tokens_of
 from .fullness import noticing_full
 from .layers import as_layers, averaged, crs_text, geobox_of, nodata_of, scale_of, spectral
 from .outputs import check_folder, check_target, delivered
+from .overviews import BLOCK, drafts_of, joined
 from .provenance import tags_of
 from .remotes import Remote
 from .streams import blocks_of
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
-
-BLOCK = 512
-"""Width of the blocks of a written file."""
 
 _CACHE = 128 * 2**20
 """Bytes that GDAL may keep of a file: by itself it takes a twentieth of the machine's memory."""
@@ -56,8 +54,8 @@ def write_cog(
     per_band : bool
         Write each band into a file of its own, ``<band>.tif`` in the folder ``path``.
     overviews : {"auto", "average", "nearest", "mode"}
-        How overviews are made. ``"auto"``: averages of reflectance and floats; nearest where a file
-        holds classes or counts (``scl``, ``count``, ``source``) or other whole numbers.
+        How overviews are made. ``"auto"``: averages of reflectance and floats, and nearest of classes
+        and counts (``scl``, ``count``, ``source``) and other whole numbers, each band by itself.
     overwrite : bool
         Replace what is there.
 
@@ -176,19 +174,29 @@ def _write(
     places = [check_target(path, overwrite=overwrite) for path in files]
     check_memory(layers)
     with ExitStack() as stack:
-        finals = [stack.enter_context(delivered(place)) for place in places]
-        plains = [stack.enter_context(_scratch(final)) for final in finals]
-        made = {
-            plain: (bands, tags.get(path) or tags_of(layers, [name for _, name in bands]))
-            for plain, (path, bands) in zip(plains, files.items(), strict=True)
-        }
-        with noticing_full(finals[0].parent):
+        made: dict[Path, tuple[Named, dict[str, str]]] = {}
+        finals: list[tuple[Path, dict[Path, tuple[str, list[int]]]]] = []
+        for place, (path, bands) in zip(places, files.items(), strict=True):
+            final = stack.enter_context(delivered(place))
+            said = tags.get(path) or tags_of(layers, [name for _, name in bands])
+            drafts = {}
+            for how, own in drafts_of(_methods(layers, bands, overviews), layers.shape[1:]).items():
+                draft = stack.enter_context(_scratch(final, how))
+                drafts[draft] = (how, own)
+                made[draft] = ([bands[place] for place in own], said)
+            finals.append((final, drafts))
+        with noticing_full(finals[0][0].parent):
             _write_plain(layers, made)
-        for plain, final, bands in zip(plains, finals, files.values(), strict=True):
-            means = averaged(layers, [name for _, name in bands])
-            how = ("average" if means else "nearest") if overviews == "auto" else overviews
-            to_cog(plain, final, how)
+        for final, drafts in finals:
+            _finish(drafts, final)
     return places
+
+
+def _methods(layers: xr.DataArray, bands: Named, asked: str) -> list[str]:
+    """Return of each band how its overviews are made."""
+    if asked != "auto":
+        return [asked] * len(bands)
+    return ["average" if averaged(layers, name) else "nearest" for _, name in bands]
 
 
 def _as_key(path: Any) -> Any:
@@ -196,13 +204,13 @@ def _as_key(path: Any) -> Any:
 
 
 @contextmanager
-def _scratch(final: Path) -> Iterator[Path]:
+def _scratch(final: Path, word: str) -> Iterator[Path]:
     """Give the path of a file that is gone as soon as the work is."""
-    plain = final.with_name(f"plain-{final.name}.tif")
+    draft = final.with_name(f"{word}-{final.name}.tif")
     try:
-        yield plain
+        yield draft
     finally:
-        plain.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def _layers(array: xr.DataArray) -> xr.DataArray:
@@ -258,8 +266,22 @@ def _created(layers: xr.DataArray, path: Path, bands: Named, tags: Mapping[str, 
     return file
 
 
+def _finish(drafts: Mapping[Path, tuple[str, list[int]]], final: Path) -> None:
+    """Make one file of drafts, each with bands whose overviews are made alike."""
+    import rasterio
+
+    (source, (how, _)), *more = drafts.items()
+    if more:
+        source = source.with_suffix(".vrt")
+        with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", GDAL_TIFF_INTERNAL_MASK=False, GDAL_CACHEMAX=_CACHE):
+            joined(drafts, source)
+    to_cog(source, final, how)
+    for draft in drafts:
+        draft.unlink(missing_ok=True)
+
+
 def to_cog(plain: Path, final: Path, overviews: str) -> None:
-    """Turn a tiled GeoTIFF into a cloud-optimised one, and remove it."""
+    """Turn a tiled GeoTIFF into a cloud-optimised one."""
     import rasterio
     import rasterio.shutil
 

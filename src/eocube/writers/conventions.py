@@ -15,7 +15,7 @@ import xarray as xr
 
 from ..errors import InputError
 from .layers import geobox_of, scale_of
-from .provenance import recipe_hash, version
+from .provenance import VALUES, recipe_hash, version
 
 _ZARR = "https://raw.githubusercontent.com/zarr-conventions"
 _HUB = "https://github.com/zarr-conventions"
@@ -53,9 +53,7 @@ def as_dataset(data: Any, verb: str) -> xr.Dataset:
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise InputError(f"{verb} takes a DataArray or Dataset, found {type(data).__name__}.")
-    found = (
-        data.to_dataset(name=str(data.name or "eocube")) if isinstance(data, xr.DataArray) else data.copy()
-    )
+    found = _variables(data) if isinstance(data, xr.DataArray) else data.copy()
     if not pixels_of(found):
         raise InputError(
             f"{verb} writes rasters: no variable has the dims y and x, found {dict(found.sizes)}."
@@ -75,6 +73,25 @@ def as_dataset(data: Any, verb: str) -> xr.Dataset:
         "Conventions": "CF-1.11", "source": f"eocube {version()}", "recipe": recipe_hash(data),
     }  # fmt: skip
     return found
+
+
+def _variables(array: xr.DataArray) -> xr.Dataset:
+    """Return an array as variables: one, but layers without the scale of the others each as its own.
+
+    So whole numbers that stand for reflectance can carry their scale, with a count beside them.
+    """
+    name = str(array.name or "eocube")
+    names = [str(band) for band in np.atleast_1d(array["band"].values)] if "band" in array.dims else []
+    apart = [i for i, band in enumerate(names) if scale_of(array, band) is None]
+    own = {names[i] for i in apart}
+    if not 0 < len(apart) < len(names) or len(own | {name}) <= len(apart):
+        return array.to_dataset(name=name)
+    values = array.isel(band=[i for i in range(len(names)) if i not in apart])
+    layers = {names[i]: array.isel(band=i, drop=True) for i in apart}
+    for layer in layers.values():
+        layer.attrs = {k: v for k, v in array.attrs.items() if k not in VALUES}
+    values.attrs = {k: v for k, v in array.attrs.items() if not str(k).startswith("flag_")}
+    return xr.Dataset({name: values, **layers})
 
 
 def pixels_of(dataset: xr.Dataset) -> list[str]:

@@ -77,11 +77,11 @@ def nodata_of(array: xr.DataArray) -> float:
     return stated[0] if stated else 0
 
 
-def averaged(array: xr.DataArray, names: list[str]) -> bool:
-    """Whether overviews are means: of floats and reflectance they are, of a file with classes never."""
-    if any(is_class(name, array.attrs) for name in names):
+def averaged(array: xr.DataArray, name: str) -> bool:
+    """Whether overviews of a layer are means: of floats and reflectance they are, of classes never."""
+    if is_class(name, array.attrs):
         return False
-    return array.dtype.kind == "f" or all(scale_of(array, name) is not None for name in names)
+    return array.dtype.kind == "f" or scale_of(array, name) is not None
 
 
 def as_layers(array: xr.DataArray, verb: str) -> xr.DataArray:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ..extras import check_needed
 from ..lazy import check_memory
@@ -91,25 +93,61 @@ def _describe(dataset: xr.Dataset, final: Path) -> None:
 
 
 def _written(value: Any) -> Any:
-    """Return an attribute as NetCDF holds it: lists of text become text."""
-    if isinstance(value, list) and not all(isinstance(one, int | float) for one in value):
-        return " ".join(map(str, value))
-    return value
+    """Return an attribute as NetCDF holds it: numbers, texts, or lists of one of them."""
+    kinds = {str if isinstance(one, str) else float for one in value} if isinstance(value, list) else set()
+    plain = all(isinstance(one, str | int | float) for one in value) if kinds else True
+    if not isinstance(value, list) or (plain and len(kinds) == 1):
+        return value
+    return " ".join(map(str, value))
 
 
 def _fill(dataset: xr.Dataset, final: Path, data: Any) -> None:
     import h5netcdf
 
     with h5netcdf.File(final, "r+") as file:
-        for name in pixels_of(dataset):
-            array = dataset[name]
-            dims = [dim for dim in array.dims if dim not in ("y", "x")]
-            lazy = array.transpose(*dims, "y", "x").data
-            order = [[*map(str, dims), "y", "x"].index(str(dim)) for dim in array.dims]
-            for top, left, block in blocks_of(lazy):
-                *_, height, width = block.shape
-                spans = {"y": slice(top, top + height), "x": slice(left, left + width)}
-                place = tuple(spans.get(str(dim), slice(None)) for dim in array.dims)
-                file.variables[name][place] = block.transpose(order)
+        for alike in _by_dtype(dataset):
+            flat = {name: _flat(dataset[name]) for name in alike}
+            # All at once: what several variables are made of is computed once.
+            for top, left, block in blocks_of(_stacked(list(flat.values()))):
+                first = 0
+                for name, layers in flat.items():
+                    own = block[first : first + len(layers)]
+                    first += len(layers)
+                    _put(file.variables[name], dataset[name], own, (top, left))
         if tokens_of(data):
             file.attrs["losses"] = lost(data).as_json()  # known only now
+
+
+def _by_dtype(dataset: xr.Dataset) -> list[list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in pixels_of(dataset):
+        found.setdefault(str(dataset[name].dtype), []).append(name)
+    return list(found.values())
+
+
+def _flat(array: xr.DataArray) -> Any:
+    """Return the layers (layer, y, x) of an array."""
+    data = array.transpose(..., "y", "x").data
+    return data.reshape(-1, *data.shape[-2:])
+
+
+def _stacked(layers: list[Any]) -> Any:
+    if len(layers) == 1:
+        return layers[0]
+    if all(isinstance(one, np.ndarray) for one in layers):
+        return np.concatenate(layers)
+    import dask.array as da
+
+    return da.concatenate(layers)
+
+
+def _put(variable: Any, array: xr.DataArray, layers: NDArray[Any], start: tuple[int, int]) -> None:
+    """Write layers (layer, y, x) that begin at a row and column to their place in a variable."""
+    top, left = start
+    _, height, width = layers.shape
+    dims = [str(dim) for dim in array.dims if dim not in ("y", "x")]
+    order = [[*dims, "y", "x"].index(str(dim)) for dim in array.dims]
+    spans = {"y": slice(top, top + height), "x": slice(left, left + width)}
+    place = tuple(spans.get(str(dim), slice(None)) for dim in array.dims)
+    block = layers.reshape(*(array.sizes[dim] for dim in dims), height, width)
+    variable[place] = block.transpose(order)

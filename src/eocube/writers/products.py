@@ -184,7 +184,7 @@ def _properties(
     assert grid.crs is not None
     said = {"mask": attrs.get("mask"), "reducer": attrs.get("reducer")}
     steps = [f"{name} {value}" for name, value in said.items() if value not in (None, "None")]
-    kept = ("mask", "reducer", "resampling", "offsets", "scenes", "left_out", "skipped")
+    kept = ("mask", "reducer", "resampling", "offsets_applied", "scenes", "left_out", "skipped")
     found: dict[str, Any] = {
         "datetime": None,
         "start_datetime": _time(start, "start"),

@@ -15,7 +15,7 @@ from .layers import crs_text, geobox_of, spectral
 _INNER = ("grid_mapping", "eocube_plan", "_FillValue", "spatial_ref")
 """Attributes that say nothing outside of xarray."""
 
-_VALUES = ("long_name", "standard_name", "units", "reflectance_scale")
+VALUES = ("long_name", "standard_name", "units", "reflectance_scale")
 """Attributes of a cube that are true of its spectral bands alone."""
 
 
@@ -30,7 +30,7 @@ def items_of(array: xr.DataArray | xr.Dataset) -> tuple[str, ...]:
     """Return the ids of all Items that an array was made of, as far as it says so; sorted."""
     said = array.attrs.get("items")
     if said is None and "items" in array.coords:
-        said = " ".join(np.atleast_1d(array["items"].values).astype(str)).split()
+        said = " ".join(np.atleast_1d(array["items"].values).astype("O").astype(str)).split()
     if isinstance(said, str):
         said = said.split()
     return tuple(sorted({str(item) for item in said or ()}))
@@ -43,7 +43,9 @@ def recipe_of(array: xr.DataArray | xr.Dataset) -> dict[str, Any]:
     dtypes = {str(a.dtype) for a in (array.data_vars.values() if isinstance(array, xr.Dataset) else [array])}
     bands = np.atleast_1d(array["band"].values) if "band" in array.coords else [getattr(array, "name", None)]
     said = {
-        name: attrs[name] for name in ("mask", "reducer", "resampling", "offsets", "skipped") if name in attrs
+        name: attrs[name]
+        for name in ("mask", "reducer", "resampling", "offsets_applied", "skipped")
+        if name in attrs
     }
     return {
         "items": list(items_of(array)),
@@ -69,7 +71,7 @@ def tags_of(array: xr.DataArray, names: Sequence[str]) -> dict[str, str]:
 
     No time of day is among them, so that the same recipe gives the same bytes.
     """
-    inner = _INNER if any(spectral(name) or name == array.name for name in names) else (*_INNER, *_VALUES)
+    inner = _INNER if any(spectral(name) or name == array.name for name in names) else (*_INNER, *VALUES)
     tags = {str(k): as_text(v) for k, v in array.attrs.items() if str(k) not in inner}
     made = {"eocube_version": version(), "recipe": recipe_hash(array)}
     return {**tags, **({"items": as_text(items)} if (items := items_of(array)) else {}), **made}
