@@ -42,8 +42,8 @@ NAVIGATION: dict[str, list[str]] = {
     "tutorial": [],  # the notebooks
     "howto": [
         "from-stackstac", "from-odc-stac", "from-earth-engine", "why-nan", "pictures", "howto-mask",
-        "howto-catalog", "howto-reducer", "howto-loader", "libraries", "cluster", "index-offline", "writing",
-        "stores",
+        "howto-catalog", "howto-reducer", "howto-loader", "libraries", "cluster", "archive", "index-offline",
+        "writing", "stores",
     ],
     "explained": [
         "cube", "searching", "offsets", "masks", "shadows", "comparing-masks", "reducers", "periods",
@@ -67,6 +67,7 @@ GROUPS: dict[str, list[str]] = {
     "Writing": ["write_cog", "write_zarr", "write_netcdf", "write_item", "write_collection", "publish"],
     "Pictures": ["rgb", "plot_rgb", "plot_map", "plot_masks", "plot_series", "contact_sheet", "timelapse", "explore"],
     "Clusters": ["cluster", "progress"],
+    "Archives": ["Archive", "Recipe", "read_recipe", "Used"],
 }  # fmt: skip
 SEAMS = ["masks.Mask", "masks.algebra.MaskLike", "reducers.Reducer", "loaders.Loader", "loaders.Source"]
 VALUES = [name for name in eocube.__all__ if isinstance(getattr(eocube, name), eocube.Catalog)]

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +60,13 @@ def forking(scratch: Path, **env: str):
 
 
 def main() -> None:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: F401
-
-    import eocube.archives.archive
-    import eocube.writers.cogs
     from eocube.archives.ledgers import Ledger
 
-    # What is imported late, is now.
-    import pyarrow.parquet  # noqa: F401  # isort: skip
-    import rasterio.shutil  # noqa: F401  # isort: skip
-    import sqlalchemy.dialects.sqlite  # noqa: F401  # isort: skip
-    import stac_geoparquet.arrow  # noqa: F401  # isort: skip
-    import dask.array  # noqa: F401  # isort: skip
-    import distributed  # noqa: F401  # isort: skip
+    for late in (  # what is imported late, is now
+        "eocube.archives.archive", "eocube.writers.cogs", "pyarrow.parquet", "rasterio.shutil", "dask.array",
+        "stac_geoparquet.arrow", "sqlalchemy.dialects.sqlite", "distributed",
+    ):  # fmt: skip
+        import_module(late)
 
     Ledger("sqlite:////nowhere/at/all", "").rows()
     say(0)
@@ -98,43 +93,28 @@ def say(number: int) -> None:
 
 def work(
     out: str, recipe: str | None, ledger: str | None = None, lease: float = 60.0, kill_at: int = 0, early: bool = False,
-    host: str = "", report: str = "", stop_at: int = 0, jumps: bool = False, **options: Any,
+    host: str = "", report: str = "", stop_at: int = 0, jumps: bool = False, send_at: int = 0, **options: Any,
 ) -> None:  # fmt: skip
     """Make an archive in this process, as bad a one as is wanted.
 
     ``kill_at``: it kills itself at the n-th rename, before (``early``) or after it; ``stop_at``: it stops itself when
-    it has made so many cells' files; ``host``: as another machine; ``jumps``: its clocks go mad.
+    it has made so many cells' files; ``send_at``: it kills itself before it sends the n-th object to S3; ``host``: as another machine; ``jumps``: its clocks go mad.
     """
     import eocube
     from eocube.archives import works
+    from eocube.writers.remotes import Remote
 
     if kill_at:
-        count, rename = [0], os.replace
-
-        def killing(*args: Any, **more: Any) -> None:
-            count[0] += 1
-            if count[0] == kill_at and early:
-                os.kill(os.getpid(), signal.SIGKILL)
-            rename(*args, **more)
-            if count[0] == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        os.replace = killing
+        os.replace = counting(os.replace, kill_at, signal.SIGKILL, early=early)
+    if send_at:
+        Remote.send = counting(Remote.send, send_at, signal.SIGKILL)
+    if stop_at:
+        works.write_item = counting(works.write_item, stop_at, signal.SIGSTOP)
     if host:
         import eocube.archives.ledgers
         import eocube.processes
 
         eocube.archives.ledgers.host = eocube.processes.host = lambda: host
-    if stop_at:
-        made, make = [0], works.write_item
-
-        def stopping(*args: Any, **more: Any) -> Any:
-            made[0] += 1
-            if made[0] == stop_at:
-                os.kill(os.getpid(), signal.SIGSTOP)
-            return make(*args, **more)
-
-        works.write_item = stopping
     if jumps:
         mad_clocks()
     archive = eocube.Archive(out, recipe, ledger=ledger, lease=lease)
@@ -142,6 +122,22 @@ def work(
     if report:
         Path(report).write_text(json.dumps({"done": run.done, "failed": run.failed, "lost": run.lost, "empty": run.empty}))
     archive.close()
+
+
+def counting(call: Any, at: int, number: int, *, early: bool = True) -> Any:
+    """Return a function that sends this process a signal at its n-th call, before or after it."""
+    count = [0]
+
+    def counted(*args: Any, **options: Any) -> Any:
+        count[0] += 1
+        if count[0] == at and early:
+            os.kill(os.getpid(), number)
+        found = call(*args, **options)
+        if count[0] == at and not early:
+            os.kill(os.getpid(), number)
+        return found
+
+    return counted
 
 
 def mad_clocks() -> None:

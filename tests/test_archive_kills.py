@@ -8,6 +8,7 @@ import random
 import signal
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
@@ -138,7 +139,7 @@ class TestKilled:
         assert forker.run(folder, two) == 0
         now = content(folder)
         assert set(now) - set(first) == {f"{name}/rung.tif"}
-        assert not [hidden for hidden in folder.glob(".*")]
+        assert not list(folder.glob(".*"))
         assert rows(folder)["33TTN"]["relaxed"]
         check_whole(folder)
 
@@ -183,7 +184,7 @@ class TestRunners:
     def test_a_zombie_is_no_runner(self, forker, two, undisturbed_two, tmp_path):
         """Nobody has asked yet what became of the one that was killed."""
         pid = forker.start(tmp_path / "a", two, kill_at=3)
-        while "State:\tZ" not in open(f"/proc/{pid}/status").read():
+        while "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
             time.sleep(0.05)
         assert forker.run(tmp_path / "a", two) == 0
         assert forker.wait(pid) == -9
@@ -203,7 +204,7 @@ class TestRunners:
         """It wakes up, finds that the cell is another's, throws its work away and goes on."""
         said = tmp_path / "said.json"
         pid = forker.start(tmp_path / "a", two, host="elsewhere", stop_at=1, lease=1.0, report=str(said))
-        while not (tmp_path / "a").exists() or "State:\tT" not in open(f"/proc/{pid}/status").read():
+        while not (tmp_path / "a").exists() or "State:\tT" not in Path(f"/proc/{pid}/status").read_text():
             time.sleep(0.05)
         assert forker.run(tmp_path / "a", two, lease=1.0) == 0
         os.kill(pid, signal.SIGCONT)
@@ -331,3 +332,26 @@ class TestLeases:
         assert one.claim(["33TTN"]).cell == "33TTN"
         assert one.claim(["33TTN"]) is None
         assert one.claim(["nowhere"]) is None
+
+    def test_a_crowd(self, many, tmp_path):
+        """Eight threads with ledgers of their own take six hundred cells as fast as they can."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from eocube.cells import zone_cells
+
+        cells = zone_cells(33)[:600]
+        recipe = eo.Recipe("crowd", PERIOD, cells=cells)
+
+        def work(_):
+            ledger, taken = Ledger(ledger_url(tmp_path / "l.sqlite"), "crowd"), []
+            ledger.begin(recipe, recipe.cells)
+            while (lease := ledger.claim(recipe.cells)) is not None:
+                assert ledger.beat(lease)
+                assert ledger.finish(lease, Outcome("done", good=1.0))
+                taken.append(lease.cell)
+            ledger.close()
+            return taken
+
+        with ThreadPoolExecutor(8) as pool:
+            taken = [cell for own in pool.map(work, range(8)) for cell in own]
+        assert sorted(taken) == sorted(cells)

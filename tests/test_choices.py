@@ -92,6 +92,32 @@ def test_the_worked_table():
     assert ids(eo.best(passes)) == ["jun1", "jun2", "jun3", "aug1", "oct1", "dec1"]
 
 
+def test_sixteen_of_twenty():
+    """Two passes in each of ten months: one all clear, one with n % of cloud in month n; orbits of their own.
+
+    The ten clear ones count 1.0 each, ties go to the earlier. Then each month has one, and the others count
+    0.8 * (1 - n / 100): those of the months 1 to 6 are the six that are left to choose.
+    """
+    clear = [item(f"clear{n}", f"{n:02}-20", **{"sat:relative_orbit": n}) for n in range(1, 11)]
+    cloudy = [item(f"cloud{n}", f"{n:02}-10", high=n, **{"sat:relative_orbit": 50 + n}) for n in range(1, 11)]
+    both = [*cloudy[::-1], *clear[::-1]]
+    assert ids(eo.best(both, n=4)) == ["clear1", "clear2", "clear3", "clear4"]
+    assert ids(eo.best(both, n=10)) == [f"clear{n}" for n in range(1, 11)]
+    expected = [name for n in range(1, 11) for name in ([f"cloud{n}"] if n <= 6 else []) + [f"clear{n}"]]
+    assert ids(eo.best(both)) == expected
+    assert len(expected) == 16
+    # By score alone the order is the same here; of one orbit it is not: what is left counts 0.95 ** 10 of it.
+    assert ids(eo.best(both, spread=False)) == expected
+    few = [item(f"dark{n}", f"{n:02}-25", high=30, **{"sat:relative_orbit": 99}) for n in (11, 12)]
+    # 0.7 in a month of its own goes before 0.8 * 0.99 = 0.792? No; but before 0.8 * 0.86 = 0.688 it does.
+    assert ids(eo.best([*both, *few], n=12))[-1] == "clear10"
+    thick = [item(f"thick{n}", f"{n:02}-10", high=13 + n, **{"sat:relative_orbit": 50 + n}) for n in range(1, 11)]
+    found = ids(eo.best([*clear, *thick, *few], n=12))
+    assert "dark11" in found  # 0.7 > 0.8 * 0.86
+    assert "dark12" not in found  # 0.95 * 0.7 = 0.665 < 0.688: of the same orbit as dark11
+    assert "thick1" in found
+
+
 def test_per_tile():
     found = [
         item(f"{t}{d}", f"06-{d:02}", high=d, **{"grid:code": f"MGRS-{t}"})

@@ -17,7 +17,7 @@ from .pages import DOCS, PAGES, ROOT, blocks_of, furnish, read_here, run_python,
 NOT_RUN = {"cluster.md": 4}
 """Blocks that do not run here: three need a dask-gateway (tests/test_gateway.py runs them), one an account of Coiled."""
 
-LANGUAGES = {"python", "sh", "text", "toml", ""}
+LANGUAGES = {"python", "sh", "text", "toml", "yaml", ""}
 WITH_PYTHON = [path for path in PAGES if any(block.language == "python" for block in blocks_of(path))]
 WITH_SHELL = [path for path in PAGES if any(block.language == "sh" for block in blocks_of(path))]
 

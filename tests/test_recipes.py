@@ -41,6 +41,14 @@ REDUCERS = [
 ]  # fmt: skip
 
 
+def read(how, text):
+    """Return what is read, and what is said if it cannot be; any other error is one."""
+    try:
+        return how(text), ""
+    except RecipeError as error:
+        return None, str(error)
+
+
 class TestExpressions:
     @pytest.mark.parametrize("mask", MASKS, ids=repr)
     def test_masks_are_read_back(self, mask):
@@ -108,12 +116,8 @@ class TestExpressions:
     ], ids=lambda text: f"{text[:12]}, {len(text)}")  # fmt: skip
     def test_huge_and_deep(self, text):
         """What is too deep is refused; brackets that Python's own parser drops do no harm."""
-        try:
-            found = mask_from_text(text)
-        except RecipeError as error:
-            assert len(str(error)) < 1000
-        else:
-            assert found == SCL
+        found, said = read(mask_from_text, text)
+        assert found == SCL or 0 < len(said) < 1000
 
     def test_as_deep_as_allowed(self):
         joined = "|".join(["SCLMask()"] * (DEEPEST - 2))
@@ -126,18 +130,18 @@ class TestExpressions:
     def test_any_text(self, text):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
-            for read in (mask_from_text, reducer_from_text):
-                try:
-                    read(text)
-                except RecipeError:
-                    pass
+            read(mask_from_text, text)
+            read(reducer_from_text, text)
 
     @given(st.data())
     @settings(max_examples=300)
     def test_any_argument(self, data):
         """Constructors are given odd things; whatever they say is a RecipeError."""
-        names = "SCLMask S2Cloudless CloudProbability UkisCSMask ProjectedShadow vote".split()
-        keys = "of threshold average_over dilation_size unit resolution on_missing cleanup snow heights preset dark l1c".split()
+        names = ["SCLMask", "S2Cloudless", "CloudProbability", "UkisCSMask", "ProjectedShadow", "vote"]
+        keys = [
+            "of", "threshold", "average_over", "dilation_size", "unit", "resolution", "on_missing", "cleanup", "snow",
+            "heights", "preset", "dark", "l1c", "at_least",
+        ]  # fmt: skip
         odd = st.one_of(
             st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.text(max_size=5),
             st.just(SCL), st.lists(st.one_of(st.integers(), st.text(max_size=3)), max_size=3).map(tuple),
@@ -145,10 +149,7 @@ class TestExpressions:
         name = data.draw(st.sampled_from(names))
         said = [repr(one) for one in data.draw(st.lists(odd, max_size=2))]
         said += [f"{key}={data.draw(odd)!r}" for key in data.draw(st.lists(st.sampled_from(keys), max_size=3, unique=True))]
-        try:
-            mask_from_text(f"{name}({', '.join(said)})")
-        except RecipeError:
-            pass
+        read(mask_from_text, f"{name}({', '.join(said)})")
 
 
 GOOD = {"version": 1, "name": "a", "period": "2023", "cells": ["33TWM"]}
@@ -174,10 +175,9 @@ class TestFields:
     @example("period", "0001")
     @example("relax", [["years=1"]])
     def test_any_value_in_any_field(self, name, value):
-        try:
-            made = recipe_from(GOOD | {name: value})
-        except RecipeError as error:
-            assert len(str(error)) < 3000
+        made, said = read(recipe_from, GOOD | {name: value})
+        assert len(said) < 3000
+        if made is None:
             return
         assert recipe_from(made.as_dict()) == made
         assert made.hash == recipe_from(made.as_dict()).hash
@@ -202,7 +202,7 @@ class TestFields:
             recipe_from(GOOD | {name: value})
 
     def test_unknown_missing_and_nowhere(self):
-        with pytest.raises(RecipeError, match="'reduser' is no field of a recipe. Did you mean 'reducer'"):
+        with pytest.raises(RecipeError, match=r"'reduser' is no field of a recipe\. Did you mean 'reducer'"):
             recipe_from(GOOD | {"reduser": "Median()"})
         for name in ("name", "period", "version"):
             with pytest.raises(RecipeError, match=name):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..cells import cells_of
-from ..errors import ArchiveError, InputError, NoItemsError, OutputError, shorten
-from .bars import cells_bar
+from ..errors import ArchiveError, InputError, NoItemsError, OutputError, RecipeError, shorten
+from .bars import cells_bar, counted
 from .ledgers import LEASE, Ledger, Outcome, ledger_url
 from .places import Place, place_of
 from .recipes import Recipe, read_recipe, recipe_from
@@ -97,6 +97,8 @@ class Archive:
     ) -> None:
         self.place: Place = place_of(out)
         wanted = read_recipe(recipe) if isinstance(recipe, str | os.PathLike) else recipe
+        if wanted is not None and not isinstance(wanted, Recipe):
+            raise RecipeError(f"A Recipe or the path of its file is needed, not {type(wanted).__name__}.")
         self._own_ledger = ledger is None
         self.ledger = self._ledger(ledger, wanted, lease)
         kept = self.ledger.recipe()
@@ -136,7 +138,8 @@ class Archive:
             except (InputError, ValueError, AttributeError) as error:
                 raise ArchiveError(f"recipe.json in {self.place} cannot be read: {error}") from error
             self._check_same(self.recipe, there)
-        gone = [cell for cell in self.ledger.made() if self.place.lacks(self.recipe.identity(cell))]
+        done = [row["cell"] for row in self.ledger.rows() if row["state"] == "done"]
+        gone = [cell for cell in done if self.place.lacks(self.recipe.identity(cell))]
         if gone and not self._own_ledger:
             raise ArchiveError(
                 f"The ledger says that {shorten(gone)} is made, but {self.place} holds no Item of it: is it "
@@ -163,16 +166,18 @@ class Archive:
     def catalog_path(self) -> Path:
         """``catalog.json`` of the archive, which :func:`eocube.search` and STAC browsers read."""
         if self.place.local is None:
-            raise InputError(f"{self.place} is on S3: search items.parquet there, or a copy.")
+            raise InputError(f"{self.place} is on S3: search a copy of it in a folder.")
         return self.place.local / "catalog.json"
 
-    def plan(self, cells: Iterable[str] | None = None) -> pd.DataFrame:
+    def plan(self, cells: Iterable[str] | None = None, *, bar: bool | None = None) -> pd.DataFrame:
         """Say what each cell will be made of, and cost, from metadata alone.
 
         Parameters
         ----------
         cells : iterable of str, optional
             Which; all by default.
+        bar : bool, optional
+            Whether to show a bar. Default: in a terminal and in a notebook.
 
         Returns
         -------
@@ -186,7 +191,7 @@ class Archive:
         states = {row["cell"]: row["state"] for row in self.ledger.rows()}
         rows = [
             {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)}
-            for cell in (self.cells if cells is None else cells)
+            for cell in counted(self.cells if cells is None else tuple(cells), bar)
         ]
         table = pd.DataFrame(rows, columns=["cell", "state", *_NOTHING])
         sums = {name: table[name].sum() for name in ("scenes", "files", "gigabytes", "requests", "hours")}
@@ -274,12 +279,13 @@ class Archive:
         ):
             raise InputError(f"max_cells={max_cells!r}: give 1 or more.")
         cells = self.cells
-        self.place.make()
-        self._check_place()
-        self.ledger.begin(self.recipe, cells)
-        self.begun = True
-        self._sweep()
-        self.ledger.again(failed=retry_failed, below=only_below, relax=relax, cells=cells)
+        with self._room():
+            self.place.make()
+            self._check_place()
+            self.ledger.begin(self.recipe, cells)
+            self.begun = True
+            self._sweep()
+            self.ledger.again(failed=retry_failed, below=only_below, relax=relax, cells=cells)
         runner = Runner(self.recipe, self._catalog, self.place, self.ledger, cells, self.memory)
         with cells_bar(self.ledger, bar) as shown:
 
@@ -299,13 +305,19 @@ class Archive:
         return done
 
     def _write_shelf(self) -> None:
-        try:
+        with self._room():
             write_shelf(self.recipe, self.place, self.ledger)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Say of a disk that is full what to do."""
+        try:
+            yield
         except Exception as error:
             if disk_is_full(error):
                 raise OutputError(
-                    f"There is no room left at {self.place} for its catalog: make room and run again with "
-                    "resume."
+                    f"There is no room left at {self.place} for its ledger or its catalog: make room and run "
+                    "again with resume."
                 ) from error
             raise
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..bars import in_notebook
@@ -14,10 +14,26 @@ from .ledgers import Ledger, Outcome
 Told = Callable[[str, Outcome | None], None]
 
 
+def counted(cells: Sequence[str], wanted: bool | None) -> Iterator[str]:
+    """Go through cells, with a bar of how many were looked at; in a terminal or a notebook."""
+    if not _shown(wanted):
+        yield from cells
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    console = None if in_notebook() else Console(stderr=True)
+    yield from track(cells, description="[bold]planning", console=console, transient=True)
+
+
+def _shown(wanted: bool | None) -> bool:
+    return wanted is not False and bool(wanted or in_notebook() or sys.stderr.isatty())
+
+
 @contextmanager
 def cells_bar(ledger: Ledger, wanted: bool | None) -> Iterator[Told]:
     """Show a bar of all cells of an archive, those of other runners too; in a terminal or a notebook."""
-    if wanted is False or not (wanted or in_notebook() or sys.stderr.isatty()):
+    if not _shown(wanted):
         yield lambda *_: None
         return
     from rich.console import Console

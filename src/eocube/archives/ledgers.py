@@ -350,9 +350,14 @@ class Ledger:
         """Return all cells, sorted by their names."""
         return [dict(row._mapping) for row in self._rows()]
 
-    def made(self) -> dict[str, tuple[str, int]]:
-        """Return the cells that are there, and which making of them; those planned anew are among them."""
-        return {row.cell: (row.ended, row.attempts) for row in self._rows() if _is_there(row)}
+    def made(self) -> dict[str, tuple[str, str, int]]:
+        """Return the cells that are there, their state, and which making of them it is.
+
+        Those that were done and are being made anew are among them.
+        """
+        return {
+            row.cell: (row.state, row.ended, row.attempts) for row in self._rows() if _is_there(row)
+        }
 
     def holders(self) -> dict[str, str]:
         """Return of each cell the mark of the process that makes it now, ``""`` if none does."""

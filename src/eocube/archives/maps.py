@@ -22,9 +22,6 @@ from ..tiles import tile_grid
 SQUARE = 100_000.0
 """Side of an MGRS square in metres: what a tile has beyond it also belongs to its neighbours."""
 
-LEAST_SHOWN = 0.02
-"""Share of a square in its own UTM zone below which it is drawn whole."""
-
 STRIPS = {"31V": (0, 3), "32V": (3, 12), "31X": (0, 9), "33X": (9, 21), "35X": (21, 33), "37X": (33, 42)}
 """Degrees of the zones of Norway and Svalbard, which are no strips of 6 degrees (NGA.STND.0037)."""
 
@@ -111,11 +108,8 @@ def outlines(cells: Sequence[str]) -> list[NDArray[np.float64]]:
 
 
 def _cut(ring: NDArray[np.float64], west: float, east: float) -> NDArray[np.float64]:
-    whole = shapely.Polygon(ring)
-    part = shapely.clip_by_rect(whole, west, -200, east, 200)
-    if part.geom_type != "Polygon" or part.area < LEAST_SHOWN * whole.area:
-        return ring
-    return shapely.get_coordinates(part)[:-1]
+    part = shapely.clip_by_rect(shapely.Polygon(ring), west, -200, east, 200)
+    return shapely.get_coordinates(part)[:-1] if part.area > 0 else ring
 
 
 def drawing(rows: Sequence[Mapping[str, Any]], *, titles: bool = True, size: str = "") -> Html:
@@ -126,14 +120,14 @@ def drawing(rows: Sequence[Mapping[str, Any]], *, titles: bool = True, size: str
     rows : sequence of mapping
         Of the ledger.
     titles : bool
-        Whether cells say what they are when they are pointed at.
+        Whether cells say what they are when they are pointed at; without them the drawing is smaller.
     size : str
         Of the drawing, in the words of CSS. Default: as wide as the page, three quarters as high.
 
     Returns
     -------
     Html
-        An ``<svg>``, at most 1000 units wide and high; each cell is a ``<path data-c="33TWM">``.
+        An ``<svg>``, at most 1000 units wide and high; with titles each cell is a ``<path data-c="33TWM">``.
     """
     if not rows:
         return Html("")
@@ -145,13 +139,18 @@ def drawing(rows: Sequence[Mapping[str, Any]], *, titles: bool = True, size: str
     per = SIDE / max(wide, high)
     groups: dict[Shade, list[str]] = defaultdict(list)
     for row, corners in zip(rows, rings, strict=True):
-        places = np.round((corners - (west, north)) * (per, -per), 2)
-        ring = " ".join(f"{value:g}" for value in places.ravel())
-        said = f"<title>{escaped(said_of(row))}</title>" if titles else ""
-        groups[shade_of(row)].append(f'<path data-c="{escaped(row["cell"])}" d="M{ring}Z">{said}</path>')
+        places = np.round((corners - (west, north)) * (per, -per), 2 if titles else 1)
+        ring = "M" + " ".join(f"{value:g}" for value in places.ravel()) + "Z"
+        if titles:
+            said = f"<title>{escaped(said_of(row))}</title>"
+            ring = f'<path data-c="{escaped(row["cell"])}" d="{ring}">{said}</path>'
+        groups[shade_of(row)].append(ring)
     every = (*OTHERS.values(), *DONE)
     order = sorted(groups, key=lambda shade: (shade.name == "failed", every.index(shade)))  # failed: on top
-    body = "".join(f'<g fill="{shade.colour}">{"".join(groups[shade])}</g>' for shade in order)
+    parts = {shade: "".join(groups[shade]) for shade in order}
+    if not titles:
+        parts = {shade: f'<path d="{rings}"></path>' for shade, rings in parts.items()}
+    body = "".join(f'<g fill="{shade.colour}">{part}</g>' for shade, part in parts.items())
     line = 0.6 if len(rows) < 3000 else 0.25
     box = f"0 0 {wide * per:g} {high * per:g}"
     return Html(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import ArchiveError, OutputError
 from ..processes import is_gone, mark
 from ..writers.outputs import clear_left, mark_of, name_of, whole
 from ..writers.remotes import Remote, as_remote
@@ -103,11 +103,23 @@ class Place:
                 if (Path(scratch) / name).is_file():
                     (self.root / name).send(Path(scratch) / name)
 
-    def fetch_item(self, identity: str, folder: Path) -> None:
-        """Bring the Item of a cell into a folder given by :meth:`shelf`."""
+    def fetch_item(self, identity: str, folder: Path, *, must: bool = True) -> bool:
+        """Bring the Item of a cell into a folder given by :meth:`shelf`; return whether it is there.
+
+        Raises
+        ------
+        ArchiveError
+            If it is not, and ``must``.
+        """
+        file = folder / identity / f"{identity}.json"
         if isinstance(self.root, Remote):
-            (folder / identity).mkdir(exist_ok=True)
-            (self.root / identity / f"{identity}.json").fetch(folder / identity / f"{identity}.json")
+            source = self.root / identity / file.name
+            if source.exists():
+                file.parent.mkdir(exist_ok=True)
+                source.fetch(file)
+        if must and not file.is_file():
+            raise ArchiveError(f"{file.name} in {self} is gone, of a cell that is done: run again.")
+        return file.is_file()
 
     def _send(self, folder: Path, last: str) -> None:
         assert isinstance(self.root, Remote)

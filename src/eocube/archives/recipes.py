@@ -11,12 +11,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from ..cells import zone_cells
 from ..errors import BandError, EocubeError, OutputError, RecipeError, did_you_mean
 from ..extras import needed
 from ..periods import ALWAYS, Period, period
@@ -149,9 +150,13 @@ class Recipe:
             self._set("catalog", self.catalog[0])
 
     def _places(self) -> None:
-        cells = () if _is_none(self.cells) else _texts("cells", self.cells, "a list of MGRS tiles, ['33TWM']")
+        wanted = "a list of MGRS tiles, ['33TWM']"
+        cells = () if _is_none(self.cells) else _texts("cells", self.cells, wanted)
         with _Named("cells"):
             self._set("cells", tuple(dict.fromkeys(tile_name(cell) for cell in cells)))
+            for cell in self.cells:
+                if cell not in _all_cells(int(cell[:2])):
+                    raise RecipeError(f"there is no tile {cell}: its zone and latitude have no such square.")
         self._set("area", _area(self.area))
         if not self.cells and self.area is None:
             raise RecipeError("The recipe names no place: give cells, ['33TWM'], or an area.")
@@ -388,6 +393,11 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     catalog = recipe.catalog
     moved: Any = placed(catalog) if isinstance(catalog, str) else tuple(map(placed, catalog))
     return replace(recipe, catalog=moved, area=placed(recipe.area))
+
+
+@cache
+def _all_cells(zone: int) -> frozenset[str]:
+    return frozenset(zone_cells(zone))
 
 
 class _Named:

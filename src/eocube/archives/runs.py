@@ -213,12 +213,16 @@ def _check_cluster(error: Exception) -> None:
     Workers that died of one task are no such thing: that is the cell's own failure.
     """
     client = current_client()
-    said = explained(error, client, "the cluster") if client is not None else None
-    if said is not None and type(error).__name__ != "KilledWorker":
+    if client is None or type(error).__name__ == "KilledWorker":
+        return
+    if said := explained(error, client, "the cluster"):
         raise said from error
+    if client.status != "running" and not isinstance(error, EocubeError):
+        raise ClusterError(f"The cluster was lost: {_cause(error)}. The cell was given back.") from error
 
 
 def _cause(error: BaseException) -> str:
     """Return what an error says, in one line, without tokens."""
-    text = " ".join(str(error).replace("\0", "").split()) or type(error).__name__
+    said = str(error).replace("\0", "").encode(errors="replace").decode()  # of names that are no text
+    text = " ".join(said.split()) or type(error).__name__
     return f"{type(error).__name__}: {_QUERY.sub('', text)}"[:WHY]

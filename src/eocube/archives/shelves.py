@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArchiveError
 from ..extras import needed
 from ..writers.outputs import whole
 from ..writers.shelves import write_catalog
@@ -26,9 +25,14 @@ def write_shelf(recipe: Recipe, place: Place, ledger: Ledger) -> None:
         if not made:
             return
         with place.shelf() as folder:
-            for cell in made:
-                place.fetch_item(recipe.identity(cell), folder)
-            _write(recipe, folder, sorted(recipe.identity(cell) for cell in made))
+            # One that is being made anew may be missing for a moment, or until its runner is resumed.
+            found = [
+                name
+                for cell, (state, *_) in made.items()
+                if place.fetch_item(name := recipe.identity(cell), folder, must=state == "done")
+            ]
+            if found:
+                _write(recipe, folder, sorted(found))
         if ledger.made() == made:
             return
 
@@ -36,21 +40,14 @@ def write_shelf(recipe: Recipe, place: Place, ledger: Ledger) -> None:
 def _write(recipe: Recipe, folder: Path, names: list[str]) -> None:
     title = recipe.title or recipe.name
     said = f"Cloud-free composites of Sentinel-2, {recipe.period}: {recipe.reducer} under {recipe.mask}"
-    items = [(file, _item(file)) for file in (folder / name / f"{name}.json" for name in names)]
+    files = [folder / name / f"{name}.json" for name in names]
+    items = [(file, json.loads(file.read_text(encoding="utf-8"))) for file in files]
     write_catalog(
         folder, recipe.name, items, title=title, description=recipe.description or said,
         license=recipe.license, overwrite=True,
     )  # fmt: skip
     recipe.save(folder / "recipe.json")
     _write_table([item for _, item in items], folder / "items.parquet")
-
-
-def _item(file: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArchiveError(f"{file} of a cell that is done is gone: run again, it is made anew.") from error
-    return found
 
 
 def _write_table(items: list[dict[str, Any]], path: Path) -> None:

@@ -25,6 +25,7 @@ from ..reducers import CLOUD_DISTANCE, Used
 from ..reducers.joining import Join
 from ..sentinel2 import BANDS, band_name
 from ..webgrids import ZOOMS, web_grid
+from ..writers.assets import good_share
 from ..writers.cogs import write_cogs
 from ..writers.products import write_item
 from .expressions import mask_from_text, reducer_from_text
@@ -177,12 +178,15 @@ def make_cell(
     if recipe.tci and {"B02", "B03", "B04"} <= set(recipe.bands):
         write_tci([folder / f"{band}.tif" for band in ("B04", "B03", "B02")], folder / "TCI.tif")
     still_mine()
-    written = write_item(
+    # Of the finest bands: a pixel of 60 m has data where one of 10 m may have none.
+    good = good_share(list(_files(first, folder, counted=False))[:1]) or 0.0
+    write_item(
         first, folder / f"{identity}.json", {file.stem: file for file in sorted(folder.glob("*.tif"))},
         items=scenes.every(), collection=recipe.name, created=None,
-        period=(recipe.span.start, recipe.span.end), properties=_properties(recipe, cell, first),
+        period=(recipe.span.start, recipe.span.end),
+        properties=_properties(recipe, cell, first) | {"good_pxl_pct": good},
     )  # fmt: skip
-    return Cell(identity, _good(Path(str(written))), len(plans[min(plans)][0].scenes))
+    return Cell(identity, good, len(plans[min(plans)][0].scenes))
 
 
 def _composite(recipe: Recipe, rungs: list[Plan], *, counted: bool) -> xr.DataArray:
@@ -214,17 +218,16 @@ def _files(made: xr.DataArray, folder: Path, *, counted: bool) -> dict[Path, lis
 
 
 def _properties(recipe: Recipe, cell: str, made: xr.DataArray) -> dict[str, Any]:
-    found = {"grid:code": f"MGRS-{cell}", "eocube:recipe": recipe.hash}
-    for name in ("rungs", "source_scenes", "source_times"):
+    # In the recipe's words: what is counted beside it is the archive's own.
+    lineage = f"Sentinel-2 surface reflectance; mask {recipe.mask}, reducer {recipe.reducer}"
+    found = {
+        "grid:code": f"MGRS-{cell}", "eocube:recipe": recipe.hash, "eocube:reducer": recipe.reducer,
+        "processing:lineage": lineage,
+    }  # fmt: skip
+    for name in ("rungs", "source_scenes", "source_times", "source_platforms"):
         if name in made.attrs:
             found[f"eocube:{name}"] = made.attrs[name]
     return found
-
-
-def _good(item: Path) -> float:
-    import json
-
-    return float(json.loads(item.read_text())["properties"]["good_pxl_pct"])
 
 
 def disk_is_full(error: BaseException | None) -> bool:

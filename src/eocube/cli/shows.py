@@ -88,6 +88,8 @@ def show_cells(table: pd.DataFrame) -> None:
     for row in table.to_dict("records"):
         row |= {"gigabytes": size(row["gigabytes"] * 1e9), "hours": _roughly(row["hours"])}
         row |= {name: f"{row[name]:,}" for name in ("items", "scenes", "files")}
+        if row["scenes"] == "0":  # nothing will be read
+            row |= dict.fromkeys(("files", "gigabytes", "hours"), "")
         shown.add_row(*(str(row[name]) for name in heads))
     console.print(shown)
     without = int((table["scenes"] == 0).sum())

@@ -58,10 +58,15 @@ def noticing_full(folder: Path) -> Iterator[None]:
 
 
 def _is_full(folder: Path) -> bool:
-    try:
+    if not hasattr(os, "statvfs"):
         return shutil.disk_usage(folder).free < _LEAST
+    try:
+        said = os.statvfs(folder)
     except OSError:
         return False
+    # What is kept for root is room for root. Some file systems of a network say nothing: 0 of 0.
+    free = said.f_bfree if os.geteuid() == 0 else said.f_bavail
+    return said.f_blocks > 0 and free * said.f_frsize < _LEAST
 
 
 def _cause(folder: Path) -> OSError:
