@@ -169,6 +169,9 @@ def test_cells_on_both_sides_of_the_antimeridian_lie_beside_each_other():
     every = np.concatenate(rings)
     assert np.ptp(every[:, 0]) < 8
     assert np.ptp(np.concatenate(outlines(["01KAB", "31NAA", "60KXG"]))[:, 0]) < 190
+    # Of the whole world, it is cut there.
+    world = np.concatenate(outlines(eo.cells_of((-180, 10, 180, 10.1))))
+    assert -181 < world[:, 0].min() < -179 < 179 < world[:, 0].max() < 181
 
 
 @pytest.mark.parametrize("count", [1, 2000])

@@ -98,7 +98,10 @@ def outlines(cells: Sequence[str]) -> list[NDArray[np.float64]]:
     corners[..., 0] = middles[:, None] + (corners[..., 0] - middles[:, None] + 180) % 360 - 180
     around = np.unique(middles % 360)
     gaps = np.diff(around, append=around[:1] + 360)
-    start = around[(int(gaps.argmax()) + 1) % len(around)]  # east of the widest stretch without cells
+    # The map begins east of the widest stretch without cells; of those alike, at the antimeridian.
+    first = int(np.searchsorted(around, 180)) % len(around)
+    widest = first - 1 if gaps[first - 1] == gaps.max() else int(gaps.argmax())
+    start = around[(widest + 1) % len(around)]
     start -= 360 if start > 180 else 0
     turns = (middles - start) % 360 + start - middles
     return [
