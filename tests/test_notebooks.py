@@ -21,7 +21,7 @@ run = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(run)
 
 BOOKS = run.notebooks()
-NAMES = {"01_mosaic", "02_masks", "03_ndvi_series", "04_cluster", "06_other_libraries"}
+NAMES = {"01_mosaic", "02_masks", "03_ndvi_series", "04_cluster", "05_archive", "06_other_libraries"}
 each = pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
 AREA = re.compile(r"\(\d[\d.]*(?:, \d[\d.]*){3}\)")
 PERIOD = re.compile(r'"\d{4}-\d\d/\d{4}-\d\d"')

@@ -39,6 +39,7 @@ def test_it_is_the_truth(world, field, table):
     """The median over the field under a clear sky, on the days that counted alone in their month."""
     area = eo.area(field)
     grid = eo.grid_for(area, crs=str(world.grid.crs))
+    compared = 0
     for month in table.index[table["dates"] == 1]:
         name = f"{month:%Y-%m}"
         days = [scene.date for scene in world.scenes if scene.date.startswith(name)]
@@ -47,6 +48,8 @@ def test_it_is_the_truth(world, field, table):
         red, nir = world.clear_on(grid, days[0], ["red", "nir"])
         truth = np.nanmedian((nir - red) / (nir + red))
         assert table["ndvi"][month] == pytest.approx(truth, abs=0.06), name
+        compared += 1
+    assert compared >= 3
 
 
 def test_a_stricter_share_keeps_fewer_dates(world, field, table):

@@ -39,6 +39,9 @@ class Place:
         return self.root if isinstance(self.root, Path) else None
 
     def __str__(self) -> str:
+        here = Path.cwd()
+        if isinstance(self.root, Path) and self.root != here and self.root.is_relative_to(here):
+            return str(self.root.relative_to(here))
         return str(self.root)
 
     @contextmanager

@@ -215,7 +215,7 @@ def _files(made: xr.DataArray, folder: Path, *, counted: bool) -> dict[Path, lis
 
 def _properties(recipe: Recipe, cell: str, made: xr.DataArray) -> dict[str, Any]:
     found = {"grid:code": f"MGRS-{cell}", "eocube:recipe": recipe.hash}
-    for name in ("rungs", "source_scene", "source_time"):
+    for name in ("rungs", "source_scenes", "source_times"):
         if name in made.attrs:
             found[f"eocube:{name}"] = made.attrs[name]
     return found
