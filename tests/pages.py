@@ -137,7 +137,7 @@ def start() -> dict[str, object]:
     plan = eo.plan(items, world.grid, bands=bands, mask=eo.SCLMask().dilate(metres=40))
     cube = eo.load(plan)
     array = (cube.sel(band="blue", drop=True).fillna(1.0) > 0.3).astype("float32")  # a probability of cloud
-    best = eo.composite(cube, [eo.Median(), eo.Count()]).compute()
+    best = eo.composite(cube, eo.Median()).compute()
     return {
         "world": world, "items": items, "grid": world.grid, "area": eo.area(AREA), "plan": plan, "cube": cube,
         "best": best, "array": array,

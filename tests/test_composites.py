@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import rioxarray  # noqa: F401  (makes .rio)
+import rioxarray
 import xarray as xr
 
 import eocube as eo
@@ -186,3 +186,17 @@ class TestMistakes:
             eo.composite(cube, eo.Median())
         with pytest.raises(InputError, match="has no dates"):
             eo.composite(cube.isel(time=[]), eo.Median())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+def test_others_write_what_we_make(small, small_items, tmp_path, dtype):
+    """By rioxarray and odc-geo as it is: no attribute of ours means something else to them."""
+    cube = eo.load(small_items, small.grid, bands=["red", "nir"], mask=eo.SCLMask(), dtype=dtype)
+    best = eo.composite(cube, eo.Median()).sel(band=["red", "nir"]).compute()
+    best.rio.to_raster(tmp_path / "rio.tif")
+    cube.isel(time=0).rio.to_raster(tmp_path / "date.tif")
+    best.sel(band="red").odc.write_cog(tmp_path / "odc.tif")
+    for name, made in (("rio", best), ("date", cube.isel(time=0).compute()), ("odc", best.sel(band=["red"]))):
+        again = rioxarray.open_rasterio(tmp_path / f"{name}.tif")
+        np.testing.assert_array_equal(again.values, made.values)
+        assert again.odc.geobox == small.grid

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import eocube as eo
 from eocube.errors import BandError, GridError, InputError, MissingExtraError
@@ -136,3 +137,20 @@ class TestMistakes:
         monkeypatch.setattr("eocube.extras.find_spec", lambda name: None)
         with pytest.raises(MissingExtraError, match=r"pip install 'eocube\[plot\]'"):
             eo.plot_masks(plan)
+
+
+def test_outlines_are_seen_on_clouds(plan):
+    """Bright lines on white would not be: something dark is beside each."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    white = xr.ones_like(eo.load(replace(plan, mask=None)))
+    flags = eo.masks_of(plan, {"bright": bright}, flags=True)
+    figure = eo.plot_masks(white, flags, dates="2021-06-24")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    seen = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+    box = figure.axes[0].get_window_extent()
+    height = seen.shape[0]
+    inside = seen[height - int(box.y1) + 3 : height - int(box.y0) - 3, int(box.x0) + 3 : int(box.x1) - 3]
+    grey = inside.max(axis=-1) - inside.min(axis=-1) < 12
+    assert (grey & (inside.max(axis=-1) < 190)).sum() > 50

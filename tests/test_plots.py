@@ -318,6 +318,12 @@ class TestPlotSeries:
         np.testing.assert_allclose(hollow[0].get_ydata(), [0.2])
         assert axis.get_ylabel() == "NDVI (mean)"
 
+    def test_the_legend_does_not_lie_on_the_lines(self):
+        axis = eo.plot_series(self.table(fields="abcdefg"))
+        axis.figure.canvas.draw()
+        assert axis.get_legend().get_window_extent().y0 >= axis.get_window_extent().y1 - 1
+        assert axis.get_legend().get_window_extent().y1 <= axis.figure.bbox.y1
+
     def test_bands_are_panels_and_fields_are_chosen(self):
         axes = eo.plot_series(self.table(bands=("ndvi", "red")), fields=["b"])
         assert len(axes) == 2

@@ -18,9 +18,11 @@ from eocube import sample
 from eocube.catalogs import EARTH_SEARCH, PLANETARY_COMPUTER, recognise
 from eocube.errors import BandError, GridError, InputError, ItemsError, OutputError
 from eocube.sample.frames import block_mean, make_tiles, to_main
+from eocube.sample.landscape import make_ground
 from eocube.sample.passes import calendar
 from eocube.sample.rendering import NOISE
 from eocube.sample.skies import make_sky
+from eocube.sample.spectra import COVERS
 from eocube.sample.sun import grid_azimuth, solar_position
 from eocube.sentinel2 import BANDS
 
@@ -462,3 +464,46 @@ def test_truth_refuses_what_it_does_not_know(world):
         world.clear_on(world.grid, item_id, "scl")
     with pytest.raises(GridError, match="GeoBox"):
         world.cloud_on("grid", item_id)
+
+
+@pytest.fixture(scope="module")
+def fields(world):
+    return world.fields()
+
+
+class TestFields:
+    """Fields as polygons, with what grows on them."""
+
+    def test_they_lie_in_the_grid_and_apart(self, world, fields):
+        assert len(fields) > 10
+        assert fields.crs == world.grid.crs
+        assert fields.index.name == "field"
+        assert fields.index.is_unique
+        assert fields.within(world.grid.extent.geom).all()
+        assert (fields.area >= 8000).all()
+        shapes = fields.geometry.values
+        assert all(a.distance(b) >= 20 for k, a in enumerate(shapes) for b in shapes[:k])
+
+    def test_one_thing_grows_on_each(self, world, fields):
+        """By the truth: a field has one colour up to the texture, and crops differ through the year."""
+        from rasterio.features import geometry_mask
+
+        ground = make_ground(world.seed, world.size)
+        cover = ground.cover()
+        for name, crop, polygon in fields.itertuples():
+            inside = geometry_mask([polygon], cover.shape, ground.box.affine, invert=True, all_touched=True)
+            assert {COVERS[kind].name for kind in cover[inside]} == {crop}, name
+            assert len(np.unique(ground.unit[inside])) == 1, name
+            assert name.startswith(f"{crop} ")
+
+    def test_the_largest_come_first(self, world, fields):
+        first = world.fields(each=1)
+        assert list(first.crop) == list(fields.crop.drop_duplicates())
+        assert first.geometry.equals(fields.geometry.loc[first.index])
+        assert first.area.is_monotonic_decreasing
+        with pytest.raises(InputError, match="each=0 is not a number of fields"):
+            world.fields(each=0)
+
+    def test_where_nothing_is_grown_there_are_none(self, tmp_path):
+        desert = sample.write(tmp_path, size=60, dates=1, landscape="desert")
+        assert desert.fields().empty

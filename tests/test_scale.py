@@ -143,3 +143,11 @@ def test_the_model_counts_what_it_has_coefficients_for(small, small_items):
     counts = counts_of(eo.plan(small_items, small.grid, bands=["red"], mask=eo.SCLMask()))
     assert set(COEFFICIENTS) <= set(vars(counts))
     assert counts.core_seconds() > 0
+
+
+def test_no_more_of_a_file_is_counted_than_there_is(small, small_items):
+    """Files smaller than a block; half of them in another UTM zone, where it is not known how they lie."""
+    plan = eo.plan(small_items, small.grid, bands=["red", "nir"], chunk=32)
+    found = counts_of(plan)
+    assert len({source.grid.crs for scene in plan.scenes for g in scene.granules for source in g.sources.values()}) == 2
+    assert found.decoded <= found.files * small.size**2 / 1e6 + 1e-9
