@@ -81,8 +81,8 @@ class Archive:
     >>> run = archive.run(bar=False)
     >>> run.done, run.failed
     (['32TQT', '33TTN'], [])
-    >>> [item.id for item in eocube.search(archive.catalog_path)]
-    ['33TTN_2021-06-01_2022-06-01', '32TQT_2021-06-01_2022-06-01']
+    >>> sorted(item.id for item in eocube.search(archive.catalog_path))
+    ['32TQT_2021-06-01_2022-06-01', '33TTN_2021-06-01_2022-06-01']
     """
 
     def __init__(

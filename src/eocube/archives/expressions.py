@@ -77,7 +77,7 @@ def reducer_from_text(text: str) -> Any:
     Examples
     --------
     >>> reducer_from_text("Percentile(25)")
-    Percentile(25)
+    Percentile(q=25)
     """
     return _read(text, _reducers(), "reducer")
 
