@@ -165,8 +165,9 @@ class TestCells:
 
     def test_true_colour(self, made):
         folder = cell_of(made)
-        values = np.stack([read(folder / f"{band}.tif") for band in ("B04", "B03", "B02")]).astype(float)
-        expected = np.minimum(np.maximum(np.floor(values * 255 / 2000 + 0.5), 1), 255)
+        values = np.stack([read(folder / f"{band}.tif") for band in ("B04", "B03", "B02")]).astype(int)
+        # 2500 is white; halves go up.
+        expected = np.minimum(np.maximum((values * 51 + 250) // 500, 1), 255)
         expected[:, (values == 0).any(axis=0)] = 0
         with rasterio.open(folder / "TCI.tif") as opened:
             np.testing.assert_array_equal(opened.read(), expected)
@@ -237,6 +238,16 @@ class TestCells:
 
 def orbit(item):
     return item.properties.get("sat:relative_orbit") or item.id.split("_")[0]
+
+
+def test_true_colour_of_all_values():
+    from fractions import Fraction
+
+    from eocube.archives.pictures import true_colour
+
+    values = np.arange(65536, dtype=np.uint16)
+    expected = [0] + [max(1, min(255, int(Fraction(int(v) * 255, 2500) + Fraction(1, 2)))) for v in values[1:]]
+    np.testing.assert_array_equal(true_colour(values), expected)
 
 
 class TestLadder:
