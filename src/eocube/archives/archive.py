@@ -177,7 +177,7 @@ class Archive:
         cells : iterable of str, optional
             Which; all by default.
         bar : bool, optional
-            Whether to show a bar. Default: in a terminal and in a notebook.
+            Whether to show a bar. Default: in a terminal.
 
         Returns
         -------
@@ -363,7 +363,7 @@ class Archive:
         from .reports import report
 
         file = check_output(path, overwrite=True)
-        text = report(self.recipe, self.place, self._rows())
+        text = report(self.recipe, self.place.local or self.place, self._rows())
         with whole(file) as final:
             final.write_text(text, encoding="utf-8")
         return file

@@ -15,8 +15,8 @@ Told = Callable[[str, Outcome | None], None]
 
 
 def counted(cells: Sequence[str], wanted: bool | None) -> Iterator[str]:
-    """Go through cells, with a bar of how many were looked at; in a terminal or a notebook."""
-    if not _shown(wanted):
+    """Go through cells, with a bar of how many were looked at; in a terminal, or if wanted."""
+    if wanted is False or not (wanted or sys.stderr.isatty()):
         yield from cells
         return
     from rich.console import Console
@@ -26,14 +26,10 @@ def counted(cells: Sequence[str], wanted: bool | None) -> Iterator[str]:
     yield from track(cells, description="[bold]planning", console=console, transient=True)
 
 
-def _shown(wanted: bool | None) -> bool:
-    return wanted is not False and bool(wanted or in_notebook() or sys.stderr.isatty())
-
-
 @contextmanager
 def cells_bar(ledger: Ledger, wanted: bool | None) -> Iterator[Told]:
     """Show a bar of all cells of an archive, those of other runners too; in a terminal or a notebook."""
-    if not _shown(wanted):
+    if wanted is False or not (wanted or in_notebook() or sys.stderr.isatty()):
         yield lambda *_: None
         return
     from rich.console import Console

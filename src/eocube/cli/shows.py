@@ -77,6 +77,9 @@ def show_plan(plan: Plan) -> None:
 
 def show_cells(table: pd.DataFrame) -> None:
     """Print what the cells of an archive will be made of."""
+    if table.empty:
+        console.print("0 cells: there is nothing to do")
+        return
     shown = Table(box=None, header_style="bold", pad_edge=False)
     heads = {
         "cell": "cell", "state": "state", "items": "Items", "scenes": "scenes", "first": "first",
