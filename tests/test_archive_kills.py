@@ -165,6 +165,19 @@ class TestRunners:
             assert {row["attempts"] for row in rows(folder).values()} == {1}
             assert content(folder) == undisturbed_two
 
+    def test_two_make_cells_again(self, forker, two, tmp_path):
+        """By the ladder, at once: as one runner would."""
+        ladder = {"only_below": 1.0, "relax": True}
+        for name in ("one", "both"):
+            assert forker.run(tmp_path / name, two) == 0
+        assert forker.run(tmp_path / "one", two, **ladder) == 0
+        pids = [forker.start(tmp_path / "both", two, **ladder) for _ in range(2)]
+        assert [forker.wait(pid) for pid in pids] == [0, 0]
+        assert content(tmp_path / "both") == content(tmp_path / "one")
+        again = [row for row in rows(tmp_path / "both").values() if row["relaxed"]]
+        assert again
+        assert {row["attempts"] for row in again} == {2}
+
     def test_of_two_recipes_one_comes_second(self, forker, two, tmp_path):
         said = json.loads(two.read_text()) | {"mask": "none"}
         (tmp_path / "other.json").write_text(json.dumps(said))

@@ -48,7 +48,10 @@ MEANINGS: dict[str, tuple[str, Any]] = {
         "years=1, the same days of the year before and after.",
         None,
     ),
-    "min_count": ("Clear dates that a pixel needs before the next of relax is tried.", None),
+    "min_count": (
+        "Clear dates that a pixel needs, or the next of relax is tried; where none has so many, one is enough.",
+        None,
+    ),
     "on_error": ("A file that cannot be read: 'raise', its cell fails; 'skip', it is left out.", None),
     "title": ("Of the Collection, for people.", "My archive"),
     "description": ("Of the Collection.", "Cloud-free, all of 2023"),

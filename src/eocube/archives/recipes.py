@@ -155,7 +155,7 @@ class Recipe:
         with _Named("cells"):
             self._set("cells", tuple(dict.fromkeys(tile_name(cell) for cell in cells)))
             for cell in self.cells:
-                if cell not in _all_cells(int(cell[:2])):
+                if not _exists(cell):
                     raise RecipeError(f"there is no tile {cell}: its zone and latitude have no such square.")
         self._set("area", _area(self.area))
         if not self.cells and self.area is None:
@@ -395,9 +395,20 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     return replace(recipe, catalog=moved, area=placed(recipe.area))
 
 
+_BANDS = "CDEFGHJKLMNPQRSTUVWX"
+"""Of latitude, 8 degrees each."""
+
+
 @cache
 def _all_cells(zone: int) -> frozenset[str]:
     return frozenset(zone_cells(zone))
+
+
+def _exists(cell: str) -> bool:
+    """Whether there is such a square; one that lies in two bands of latitude may bear either."""
+    band = _BANDS.index(cell[2])
+    names = {cell[:2] + near + cell[3:] for near in _BANDS[max(0, band - 1) : band + 2]}
+    return bool(names & _all_cells(int(cell[:2])))
 
 
 class _Named:
