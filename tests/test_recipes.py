@@ -282,6 +282,11 @@ class TestFiles:
         assert found.area == str(tmp_path / "sub" / "area.geojson")
         assert found.catalog == (str(tmp_path / "sub" / "items"), "cdse")
 
+    def test_paths_that_cannot_be(self, tmp_path):
+        for text in ("x" * 5000, "a\0b", "a/" * 3000):
+            (tmp_path / "r.json").write_text(json.dumps(GOOD | {"area": text, "catalog": [text, "cdse"]}))
+            assert read_recipe(tmp_path / "r.json").area == text
+
     @pytest.mark.parametrize("text", [
         "!!python/object/apply:os.system ['touch {}']", "a: !!python/object/new:os.system ['touch {}']",
         "name: !!python/name:os.system", "version: !!int ''", "version: !!float x", "version: !!bool maybe",

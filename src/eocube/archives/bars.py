@@ -46,12 +46,12 @@ def cells_bar(ledger: Ledger, wanted: bool | None) -> Iterator[Told]:
         def told(cell: str, outcome: Outcome | None) -> None:
             nonlocal read
             with lock:
-                rows = ledger.rows()
-                over = sum(row["state"] in ("done", "empty", "failed") for row in rows)
+                counts = ledger.counts()
+                failed = counts.get("failed", 0)
+                over = counts.get("done", 0) + counts.get("empty", 0) + failed
                 read += outcome.read_bytes if outcome is not None else 0
-                failed = sum(row["state"] == "failed" for row in rows)
                 words = [cell if outcome is None else f"{cell} {outcome.state}", size(read)]
                 words += [f"[red]{failed} failed[/red]"] if failed else []
-                bar.update(task, total=len(rows), completed=over, words=", ".join(words))
+                bar.update(task, total=sum(counts.values()), completed=over, words=", ".join(words))
 
         yield told

@@ -49,7 +49,8 @@ MEANINGS: dict[str, tuple[str, Any]] = {
         None,
     ),
     "min_count": (
-        "Clear dates that a pixel needs, or the next of relax is tried; where none has so many, one is enough.",
+        "Clear dates that a pixel needs, or the next of relax is tried; where none has so many, one is "
+        "enough.",
         None,
     ),
     "on_error": ("A file that cannot be read: 'raise', its cell fails; 'skip', it is left out.", None),

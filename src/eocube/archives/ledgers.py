@@ -350,6 +350,13 @@ class Ledger:
         """Return all cells, sorted by their names."""
         return [dict(row._mapping) for row in self._rows()]
 
+    def counts(self) -> dict[str, int]:
+        """Return how many cells are in each state."""
+        sa, table = self._sa, self._cells
+        asked = sa.select(table.c.state, sa.func.count()).where(table.c.archive == self.name)
+        with self._work() as link:
+            return {state: int(count) for state, count in link.execute(asked.group_by(table.c.state))}
+
     def made(self) -> dict[str, tuple[str, str, int]]:
         """Return the cells that are there, their state, and which making of them it is.
 

@@ -6,24 +6,35 @@ import hashlib
 import json
 import os
 import re
-import reprlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ..cells import zone_cells
-from ..errors import BandError, EocubeError, OutputError, RecipeError, did_you_mean
+from ..errors import EocubeError, OutputError, RecipeError, did_you_mean
 from ..extras import needed
 from ..periods import ALWAYS, Period, period
-from ..reducers import CLOUD_DISTANCE, Observations, reduce_observations
+from ..reducers import CLOUD_DISTANCE
 from ..sentinel2 import BANDS, band_names
 from ..tiles import tile_name
+from .checks import (
+    GREATEST,
+    Named,
+    area_of,
+    exists,
+    is_none,
+    is_whole,
+    layers_for,
+    shown,
+    text_of,
+    texts,
+    wrong,
+)
 from .expressions import mask_from_text, reducer_from_text
 
 VERSION = 1
@@ -42,9 +53,6 @@ MOST = 10_000_000
 
 _FIRST, _LAST = 1900, 2900
 """Years within which dates can be moved by a few years more."""
-
-_GREATEST = 10_000
-"""Of the numbers of a recipe: no tile has so many passes in a century."""
 
 
 @dataclass(frozen=True)
@@ -134,67 +142,67 @@ class Recipe:
 
     def _words(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise _wrong("name", self.name, "letters, digits, '_', '-' and '.'")
+            raise wrong("name", self.name, "letters, digits, '_', '-' and '.'")
         for name in ("title", "description", "license"):
             if not isinstance(getattr(self, name), str):
-                raise _wrong(name, getattr(self, name), "text")
+                raise wrong(name, getattr(self, name), "text")
         for name, known in (("grid", ("utm", "web")), ("on_error", ("raise", "skip"))):
             if getattr(self, name) not in known:
-                raise _wrong(name, getattr(self, name), " or ".join(known))
+                raise wrong(name, getattr(self, name), " or ".join(known))
         if not isinstance(self.tci, bool):
-            raise _wrong("tci", self.tci, "true or false")
+            raise wrong("tci", self.tci, "true or false")
         self._set(
-            "catalog", _texts("catalog", self.catalog, "'earth-search', a URL, a path, or a list of these")
+            "catalog", texts("catalog", self.catalog, "'earth-search', a URL, a path, or a list of these")
         )
         if len(self.catalog) == 1:
             self._set("catalog", self.catalog[0])
 
     def _places(self) -> None:
         wanted = "a list of MGRS tiles, ['33TWM']"
-        cells = () if _is_none(self.cells) else _texts("cells", self.cells, wanted)
-        with _Named("cells"):
+        cells = () if is_none(self.cells) else texts("cells", self.cells, wanted)
+        with Named("cells"):
             self._set("cells", tuple(dict.fromkeys(tile_name(cell) for cell in cells)))
             for cell in self.cells:
-                if not _exists(cell):
+                if not exists(cell):
                     raise RecipeError(f"there is no tile {cell}: its zone and latitude have no such square.")
-        self._set("area", _area(self.area))
+        self._set("area", area_of(self.area))
         if not self.cells and self.area is None:
             raise RecipeError("The recipe names no place: give cells, ['33TWM'], or an area.")
-        with _Named("period"):
+        with Named("period"):
             if not isinstance(self.period, str | int | date) or isinstance(self.period, bool):
-                raise _wrong("period", self.period, "text, '2023' or '2023-05/2023-09'")
-            self._set("period", _text(self.period))  # YAML reads 2023 as a number, 2023-05-01 as a date
+                raise wrong("period", self.period, "text, '2023' or '2023-05/2023-09'")
+            self._set("period", text_of(self.period))  # YAML reads 2023 as a number, 2023-05-01 as a date
             if {self.span.start, self.span.end} & set(ALWAYS):
                 raise RecipeError(f"period {self.period!r} is open: give its start and its end.")
             if not _FIRST <= self.span.start.year <= self.span.end.year <= _LAST:
                 raise RecipeError(f"period {self.period!r} is not within {_FIRST} to {_LAST}.")
 
     def _numbers(self) -> None:
-        if self.scenes != "all" and not _whole(self.scenes, 1):
-            raise _wrong("scenes", self.scenes, f"a number from 1 to {_GREATEST:,}, or all")
-        if not _whole(self.min_count, 1):
-            raise _wrong("min_count", self.min_count, f"a number from 1 to {_GREATEST:,}")
+        if self.scenes != "all" and not is_whole(self.scenes, 1):
+            raise wrong("scenes", self.scenes, f"a number from 1 to {GREATEST:,}, or all")
+        if not is_whole(self.min_count, 1):
+            raise wrong("min_count", self.min_count, f"a number from 1 to {GREATEST:,}")
         if self.max_cloud is not None and (
             isinstance(self.max_cloud, bool)
             or not isinstance(self.max_cloud, int | float)
             or not 0 <= self.max_cloud <= 100
         ):
-            raise _wrong("max_cloud", self.max_cloud, "percent from 0 to 100")
+            raise wrong("max_cloud", self.max_cloud, "percent from 0 to 100")
         if self.months is not None:
             months = self.months if isinstance(self.months, list | tuple) else (self.months,)
-            if not months or not all(_whole(month, 1) and month <= 12 for month in months):
-                raise _wrong("months", self.months, "numbers from 1 to 12")
+            if not months or not all(is_whole(month, 1) and month <= 12 for month in months):
+                raise wrong("months", self.months, "numbers from 1 to 12")
             self._set("months", tuple(sorted(set(months))))
 
     def _makers(self) -> None:
-        with _Named("bands"):
-            names = band_names(_texts("bands", self.bands, "a list, ['B04', 'B08']"))
+        with Named("bands"):
+            names = band_names(texts("bands", self.bands, "a list, ['B04', 'B08']"))
             if odd := [name for name in names if BANDS[name].kind != "reflectance"]:
                 raise RecipeError(f"bands: {odd[0]!r} is no band of reflectance.")
             self._set("bands", tuple(BANDS[name].esa for name in names))
-        with _Named("mask"):
+        with Named("mask"):
             mask_from_text(self.mask)
-        with _Named("reducer"):
+        with Named("reducer"):
             how = reducer_from_text(self.reducer)
             for pixel in sorted({BANDS[name].resolution for name in names}):
                 own = tuple(name for name in names if BANDS[name].resolution == pixel)
@@ -203,10 +211,10 @@ class Recipe:
                 except EocubeError as error:
                     said = f"{how!r} cannot be made of the bands of {pixel:g} m: {error}"
                     raise RecipeError(said) from error
-        steps = () if _is_none(self.relax) else _texts("relax", self.relax, "a list of masks, or 'years=1'")
+        steps = () if is_none(self.relax) else texts("relax", self.relax, "a list of masks, or 'years=1'")
         self._set("relax", steps)
         for step in self.relax:
-            with _Named("relax"):
+            with Named("relax"):
                 rung_of(step)
 
     def _check_layers(self, how: Any, names: tuple[str, ...]) -> None:
@@ -333,7 +341,7 @@ def recipe_from(said: Mapping[str, Any]) -> Recipe:
     given = {str(name): value for name, value in said.items()}
     version = given.pop("version", None)
     if version != VERSION or isinstance(version, bool):
-        raise RecipeError(f"version: {_shown(version)} is not known; this eocube reads version: {VERSION}.")
+        raise RecipeError(f"version: {shown(version)} is not known; this eocube reads version: {VERSION}.")
     known = {one.name: one for one in fields(Recipe)}
     for name in given:
         if name not in known:
@@ -388,110 +396,9 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
 
     def placed(text: Any) -> Any:
         there = isinstance(text, str) and "://" not in text and not Path(text).is_absolute()
-        return str(folder / text) if there and (folder / text).exists() else text
+        # Unlike Path.exists it raises no error of names that cannot be.
+        return str(folder / text) if there and os.path.exists(folder / text) else text  # noqa: PTH110
 
     catalog = recipe.catalog
     moved: Any = placed(catalog) if isinstance(catalog, str) else tuple(map(placed, catalog))
     return replace(recipe, catalog=moved, area=placed(recipe.area))
-
-
-_BANDS = "CDEFGHJKLMNPQRSTUVWX"
-"""Of latitude, 8 degrees each."""
-
-
-@cache
-def _all_cells(zone: int) -> frozenset[str]:
-    return frozenset(zone_cells(zone))
-
-
-def _exists(cell: str) -> bool:
-    """Whether there is such a square; one that lies in two bands of latitude may bear either."""
-    band = _BANDS.index(cell[2])
-    names = {cell[:2] + near + cell[3:] for near in _BANDS[max(0, band - 1) : band + 2]}
-    return bool(names & _all_cells(int(cell[:2])))
-
-
-class _Named:
-    """Says of which field an error is."""
-
-    def __init__(self, field: str) -> None:
-        self.field = field
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        if isinstance(error, EocubeError) and not str(error).startswith(self.field):
-            raise RecipeError(f"{self.field}: {error}") from error
-
-
-def _texts(name: str, found: Any, wanted: str) -> tuple[str, ...]:
-    every = (found,) if isinstance(found, str) else found
-    if (
-        not isinstance(every, list | tuple)
-        or not every
-        or not all(isinstance(one, str) and one.strip() for one in every)
-    ):
-        raise _wrong(name, found, wanted)
-    return tuple(every)
-
-
-def _is_none(found: Any) -> bool:
-    """Whether nothing is said."""
-    return found is None or (isinstance(found, list | tuple) and not found)
-
-
-def _area(found: Any) -> tuple[float, ...] | str | None:
-    if found is None:
-        return None
-    if isinstance(found, str | os.PathLike) and os.fspath(found):
-        return str(os.fspath(found))
-    every = found if isinstance(found, list | tuple) else ()
-    numbers = all(isinstance(e, int | float) and not isinstance(e, bool) for e in every)
-    if len(every) != 4 or not numbers or not all(-1e4 < edge < 1e4 for edge in every):
-        raise _wrong("area", found, "west, south, east, north in degrees, a vector file, or an MGRS tile")
-    return tuple(float(edge) for edge in every)
-
-
-def layers_for(how: Any, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the bands to read for a reducer to give these: ``cloud_distance`` beside them if it needs that.
-
-    Raises
-    ------
-    BandError, InputError
-        If the reducer cannot be made of them.
-    """
-    try:
-        how.bands_out(names)
-    except BandError:
-        names = (*names, CLOUD_DISTANCE)
-        how.bands_out(names)
-    if getattr(how, "picks", False):  # on one made-up observation: what it misses it says now
-        times = np.array(["2020-07-01"], "datetime64[ns]")
-        values = np.ones((1, len(names), 1, 1), "float32")
-        reduce_observations(how, Observations(values, bands=names, times=times))
-    return names
-
-
-def _whole(found: Any, least: int) -> bool:
-    return isinstance(found, int) and not isinstance(found, bool) and least <= found <= _GREATEST
-
-
-def _text(found: Any) -> str:
-    try:
-        return str(found)
-    except ValueError as error:  # a number of thousands of digits
-        raise _wrong("period", found, "text, '2023' or '2023-05/2023-09'") from error
-
-
-def _shown(found: Any) -> str:
-    """Return what was found as text, a part of it if it is long: a file may say anything."""
-    try:
-        text = reprlib.repr(found)
-    except (ValueError, RecursionError):
-        text = type(found).__name__
-    return text if len(text) <= 100 else f"{text[:100]}..."
-
-
-def _wrong(name: str, found: Any, wanted: str) -> RecipeError:
-    return RecipeError(f"{name}: {_shown(found)} cannot be used, write {wanted}.")

@@ -28,9 +28,10 @@ from ..webgrids import ZOOMS, web_grid
 from ..writers.assets import good_share
 from ..writers.cogs import write_cogs
 from ..writers.products import write_item
+from .checks import layers_for
 from .expressions import mask_from_text, reducer_from_text
 from .pictures import write_tci
-from .recipes import Recipe, layers_for, rung_of
+from .recipes import Recipe, rung_of
 
 if TYPE_CHECKING:
     import pystac
