@@ -322,6 +322,14 @@ class TestSame:
         assert second.run(bar=False, max_cells=5).done == ["32TQT"]
         assert content(tmp_path / "a") == content(made.place.local)
 
+    def test_the_bar_counts_all_cells(self, recipe, open_archive, tmp_path, capsys):
+        archive = open_archive(tmp_path / "a", recipe)
+        archive.run(bar=True, max_cells=1)
+        assert "1/2" in capsys.readouterr().err
+        archive.run(bar=True)
+        assert "2/2" in capsys.readouterr().err
+        assert archive.ledger.counts() == {"done": 2}
+
     def test_a_shorter_list_makes_no_others(self, recipe, open_archive, tmp_path):
         open_archive(tmp_path / "a", recipe).run(bar=False, max_cells=1)
         short = open_archive(tmp_path / "a", replace(recipe, cells=("32TQT",)))
