@@ -87,7 +87,8 @@ class TestStorm:
         served, values = hosted
         served.set(rate=0.2, seed=8, kinds=["gzip", "changed", "other-range"])
         row = faults.storm(loader, faults.eocube(loader), served.url, values, 100, 8)
-        assert (row.right, row.raised) == (100, 0), row.errors
+        assert (row.wrong, row.lost) == (0, 0), row.errors
+        assert row.right >= 99, row.errors  # tries are bounded here as well
 
     @pytest.mark.parametrize("loader", LOADERS)
     def test_what_lasts_is_an_error_that_names_it(self, hosted, loader, monkeypatch):

@@ -217,7 +217,7 @@ class TestFields:
             assert base.differences(replace(base, **change)) == []
         others = {
             "name": "b", "period": "2022", "catalog": "cdse", "scenes": 3, "max_cloud": 5, "months": (6,), "bands": ("B02",),
-            "tci": False, "mask": "none", "reducer": "Mean()", "grid": "web", "relax": (), "min_count": 2, "on_error": "skip",
+            "l1c": "earth-search-l1c", "tci": False, "mask": "none", "reducer": "Mean()", "grid": "web", "relax": (), "min_count": 2, "on_error": "skip",
         }  # fmt: skip
         assert {*others, "cells", "area", "title", "description", "license"} == {one.name for one in fields(Recipe)}
         for name, value in others.items():

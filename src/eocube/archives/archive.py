@@ -239,7 +239,7 @@ class Archive:
         resume : bool
             False: refuse an archive that was begun before.
         retry_failed : bool
-            Cells that failed are planned anew.
+            Cells that failed are planned anew, and those for which there were no scenes.
         only_below : float, optional
             With ``relax``: cells that are done with a smaller good share (0 to 1) are made anew, by the
             recipe's ladder.

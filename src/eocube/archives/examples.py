@@ -27,6 +27,10 @@ MEANINGS: dict[str, tuple[str, Any]] = {
         "list: where the first has gaps.",
         None,
     ),
+    "l1c": (
+        "Where to search the Level-1C Items that S2Cloudless in a mask needs: a name, a url, a path.",
+        "earth-search-l1c",
+    ),
     "scenes": ("How many passes a cell is made of, the best first; or 'all'.", None),
     "max_cloud": ("Greatest cloud cover of an Item, in percent.", 80),
     "months": ("Months of the year.", [5, 6, 7, 8, 9]),

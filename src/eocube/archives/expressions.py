@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from ..errors import EocubeError, RecipeError, did_you_mean
@@ -16,6 +16,9 @@ MOST = 2000
 
 DEEPEST = 60
 """Brackets within brackets, or masks joined one by one."""
+
+S2CLOUDLESS = "S2Cloudless"
+"""The mask that may look at other Items than the scenes'."""
 
 
 @cache
@@ -37,7 +40,7 @@ def _reducers() -> Mapping[str, Any]:
     return {name: getattr(reducers, name) for name in names}
 
 
-def mask_from_text(text: str) -> Any:
+def mask_from_text(text: str, l1c: Any = None) -> Any:
     """Read a mask.
 
     Parameters
@@ -46,6 +49,8 @@ def mask_from_text(text: str) -> Any:
         As masks print themselves: ``"SCLMask('strict').dilate(metres=60) | S2Cloudless(threshold=0.4)"``;
         ``"none"`` for no mask. Only eocube's own masks, ``|``, ``&``, ``~``, ``.dilate(...)``, ``vote(...)``
         and literals are known: nothing else is looked up, imported or run.
+    l1c : Items, optional
+        Level-1C Items for each ``S2Cloudless`` in it, which text cannot hold.
 
     Returns
     -------
@@ -63,7 +68,8 @@ def mask_from_text(text: str) -> Any:
     """
     if isinstance(text, str) and text.strip().lower() == "none":
         return None
-    return _read(text, _masks(), "mask")
+    known = _masks() if l1c is None else {**_masks(), S2CLOUDLESS: partial(_masks()[S2CLOUDLESS], l1c)}
+    return _read(text, known, "mask")
 
 
 def reducer_from_text(text: str) -> Any:
@@ -141,10 +147,10 @@ def _value(node: ast.AST, known: Mapping[str, Any], what: str, deep: int) -> Any
                 raise RecipeError(
                     f"{what} {name!r} is not known.{did_you_mean(name, known)} Known are {', '.join(known)}."
                 )
-            made = known[name](*_arguments(node, known, what, deep), **_keywords(node, known, what, deep))
-            if getattr(made, "l1c", None):
+            given, named = _arguments(node, known, what, deep), _keywords(node, known, what, deep)
+            if name == S2CLOUDLESS and (given or "l1c" in named):
                 raise RecipeError(f"{what} {name}: Items cannot be written as text, leave l1c out.")
-            return made
+            return known[name](*given, **named)
         case ast.Call(func=ast.Attribute(value=part, attr="dilate")) if what == "mask":
             grown = _value(part, known, what, deep)
             return grown.dilate(*_arguments(node, known, what, deep), **_keywords(node, known, what, deep))

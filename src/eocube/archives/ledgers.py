@@ -314,7 +314,7 @@ class Ledger:
         relax: bool = False,
         cells: Collection[str] | None = None,
     ) -> list[str]:
-        """Plan cells anew: those that failed, or that are done with a smaller good share.
+        """Plan cells anew: those that failed or were empty, or that are done with a smaller good share.
 
         Parameters
         ----------
@@ -334,7 +334,7 @@ class Ledger:
                 continue
             worse = row.state == "done" and below is not None and (row.good or 0.0) < below
             # What was relaxed already would come out the same.
-            if (failed and row.state == "failed") or (worse and relax and not row.relaxed):
+            if (failed and row.state in ("failed", "empty")) or (worse and relax and not row.relaxed):
                 values: dict[str, Any] = {"relaxed": True} if worse else {}
                 if self._change(row.cell, row.state, row.token, state="planned", why="", **values):
                     chosen.append(row.cell)

@@ -72,6 +72,9 @@ class Recipe:
         vector file.
     catalog : str or tuple of str
         As :func:`eocube.search` takes it: a name, a URL, a path. Several: where the first has gaps.
+    l1c : str, optional
+        Where to search the Level-1C Items of the same passes, if the mask or a rung has ``S2Cloudless``:
+        ``"earth-search-l1c"``, a URL, a path.
     scenes : int or "all"
         How many passes a cell is made of: the best by :func:`eocube.best`.
     max_cloud : float, optional
@@ -118,6 +121,7 @@ class Recipe:
     cells: tuple[str, ...] = ()
     area: Any = None
     catalog: str | tuple[str, ...] = "earth-search"
+    l1c: str | None = None
     scenes: int | Literal["all"] = 16
     max_cloud: float | None = None
     months: tuple[int, ...] | None = None
@@ -156,6 +160,8 @@ class Recipe:
         )
         if len(self.catalog) == 1:
             self._set("catalog", self.catalog[0])
+        if self.l1c is not None and (not isinstance(self.l1c, str) or not self.l1c):
+            raise wrong("l1c", self.l1c, "'earth-search-l1c', a URL, or a path")
 
     def _places(self) -> None:
         wanted = "a list of MGRS tiles, ['33TWM']"
@@ -297,7 +303,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     ----------
     path : path
         ``.yaml``, ``.toml`` or ``.json``: the fields of :class:`Recipe`, and ``version: 1``. A relative
-        path in ``area`` or ``catalog`` is meant from the file's folder.
+        path in ``area``, ``catalog`` or ``l1c`` is meant from the file's folder.
 
     Raises
     ------
@@ -401,4 +407,4 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
 
     catalog = recipe.catalog
     moved: Any = placed(catalog) if isinstance(catalog, str) else tuple(map(placed, catalog))
-    return replace(recipe, catalog=moved, area=placed(recipe.area))
+    return replace(recipe, catalog=moved, l1c=placed(recipe.l1c), area=placed(recipe.area))

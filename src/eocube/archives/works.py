@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +30,7 @@ from ..writers.assets import good_share
 from ..writers.cogs import write_cogs
 from ..writers.products import write_item
 from .checks import layers_for
-from .expressions import mask_from_text, reducer_from_text
+from .expressions import S2CLOUDLESS, mask_from_text, reducer_from_text
 from .pictures import write_tci
 from .recipes import Recipe, rung_of
 
@@ -50,10 +51,13 @@ class Scenes:
         Items there are in the period.
     rungs : tuple of (mask as text, ItemCollection)
         The first is the recipe's own.
+    l1c : tuple of Items, optional
+        Of Level-1C, for masks that look at them.
     """
 
     found: int
     rungs: tuple[tuple[str, Any], ...]
+    l1c: tuple[Any, ...] | None = None
 
     @property
     def first(self) -> pystac.ItemCollection:
@@ -84,6 +88,7 @@ def scenes_for(recipe: Recipe, cell: str, catalog: Any, *, relaxed: bool = False
         If there are none in the period.
     """
     items = _found(recipe, cell, catalog, recipe.span)
+    spans = [recipe.span]
     rungs = [(recipe.mask, _chosen(recipe, items))]
     for step in recipe.relax if relaxed else ():
         mask, years = rung_of(step)
@@ -92,12 +97,24 @@ def scenes_for(recipe: Recipe, cell: str, catalog: Any, *, relaxed: bool = False
             continue
         for shift in sorted(range(-years, years + 1), key=lambda years: (abs(years), years)):
             if shift:
+                span = _shifted(recipe.span, shift)
                 try:
-                    other = _found(recipe, cell, catalog, _shifted(recipe.span, shift))
+                    other = _found(recipe, cell, catalog, span)
                 except NoItemsError:
                     continue
+                spans.append(span)
                 rungs.append((recipe.mask, _chosen(recipe, other)))
-    return Scenes(len(items), tuple(rungs))
+    wanted = recipe.l1c is not None and any(S2CLOUDLESS in mask for mask, _ in rungs)
+    return Scenes(len(items), tuple(rungs), _level1c(recipe, cell, spans) if wanted else None)
+
+
+def _level1c(recipe: Recipe, cell: str, spans: list[Period]) -> tuple[Any, ...]:
+    """Return the Level-1C Items of a cell; the mask says itself which scene has none."""
+    found: list[Any] = []
+    for span in spans:
+        with suppress(NoItemsError):
+            found += search_tiles(cell, span, recipe.l1c)
+    return tuple(found)
 
 
 def _found(recipe: Recipe, cell: str, catalog: Any, span: Period) -> pystac.ItemCollection:
@@ -142,8 +159,8 @@ def plans_for(
         bands = layers_for(reducer_from_text(recipe.reducer), own)
         made[pixel] = [
             plan(
-                items, grid, bands=bands, mask=mask_from_text(mask), dtype="uint16", memory=memory,
-                on_error=recipe.on_error, verify_offset=verify_offset,
+                items, grid, bands=bands, mask=mask_from_text(mask, scenes.l1c), dtype="uint16",
+                memory=memory, on_error=recipe.on_error, verify_offset=verify_offset,
             )
             for mask, items in scenes.rungs
         ]  # fmt: skip

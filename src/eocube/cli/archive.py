@@ -107,7 +107,7 @@ def plan(found: Archive) -> None:
 @archive.command()
 @_takes_archive
 @click.option("--resume", is_flag=True, help="Go on with an archive that was begun before.")
-@click.option("--retry-failed", is_flag=True, help="Make cells again that failed.")
+@click.option("--retry-failed", is_flag=True, help="Make cells again that failed, or had no scenes.")
 @click.option("--only-below", metavar="good=SHARE",
               help="With --relax: make cells again of which less is good: good=0.9.")
 @click.option("--relax", is_flag=True,
@@ -190,7 +190,7 @@ def _due(found: Archive, retry_failed: bool, below: float | None) -> list[str]:
         cell
         for cell, row in known.items()
         if row["state"] in ("planned", "running")
-        or (row["state"] == "failed" and retry_failed)
+        or (row["state"] in ("failed", "empty") and retry_failed)
         or (row["state"] == "done" and below is not None and not row["relaxed"] and row["good"] < below)
     ]
     return due + new
