@@ -83,7 +83,7 @@ class Place:
             return file.read_text(encoding="utf-8") if file.is_file() else ""
         if not file.exists():
             return ""
-        with tempfile.TemporaryDirectory(prefix="eocube-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{mark()}-") as scratch:
             file.fetch(Path(scratch) / "recipe.json")
             return (Path(scratch) / "recipe.json").read_text(encoding="utf-8")
 
@@ -97,7 +97,7 @@ class Place:
         if isinstance(self.root, Path):
             yield self.root
             return
-        with tempfile.TemporaryDirectory(prefix="eocube-shelf-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{mark()}-") as scratch:
             yield Path(scratch)
             for name in ("items.parquet", "recipe.json", "collection.json", "catalog.json"):
                 if (Path(scratch) / name).is_file():
