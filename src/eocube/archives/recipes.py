@@ -248,8 +248,13 @@ class Recipe:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of all that decides what a cell holds: not of the list of cells, and not of titles."""
-        said = {name: value for name, value in self.as_dict().items() if name not in _WHERE}
+        """SHA-256 of all that decides what a cell holds: not of the list of cells, and not of titles.
+
+        Fields that have their default are not in it, so that an eocube with more fields goes on with an
+        archive that was begun before there were these.
+        """
+        usual = {one.name for one in fields(self) if getattr(self, one.name) == one.default}
+        said = {name: value for name, value in self.as_dict().items() if name not in {*_WHERE, *usual}}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def as_dict(self) -> dict[str, Any]:
