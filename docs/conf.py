@@ -33,7 +33,7 @@ extensions = [
     "sphinx_copybutton",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "example-package", "jupyter_execute", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "example-package", "measured", "jupyter_execute", "**.ipynb_checkpoints"]
 nitpicky = False
 
 # Pages in the order of the navigation. A page that is not there is left out; one that is in no list comes

@@ -85,3 +85,21 @@ def test_reducers_are_timed_and_compared():
     assert result.exit_code == 0
     for words in ("Medoid()", "odc-algo with MADs, eps=1e-06", "eps=1e-09: "):
         assert words in result.output
+
+
+def test_the_page_of_the_documentation_is_made_of_runs(ran):
+    """Of each workload the tables of the run, with its command, and nothing else."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        from benchmarks.published import PAGE, sections
+    finally:
+        sys.path.remove(str(ROOT))
+    text, found = (ran / "benchmarks.md").read_text(), sections(ran)
+    assert list(found) == ["W1", "W4"]
+    for name, part in found.items():
+        assert f"--rounds 1 --only {name} --variants eocube," in part
+        assert sum(line.startswith("|") for line in part.splitlines()) >= 3
+        assert all(line in text for line in part.splitlines() if line.startswith("|"))
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.startswith("<!-- Made by `python -m benchmarks.published")
+    assert all(f"### {name}." in page for name in ("W1", "W2", "W3", "W3H", "W3M", "W4", "W5", "W6", "W7"))
