@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -112,3 +113,19 @@ def serve():
     from .servers import stac_api
 
     return stac_api
+
+
+@pytest.fixture
+def validator():
+    """pystac's validator, with the extensions' schemas at hand: what is missing would need the network."""
+    import pystac.validation
+    from pystac.validation.stac_validator import JsonSchemaSTACValidator
+
+    made = JsonSchemaSTACValidator()
+    for file in Path(__file__).with_name("schemas").glob("*.json"):
+        schema = json.loads(file.read_text())
+        made.schema_cache[schema["$id"].rstrip("#")] = schema
+    before = pystac.validation.RegisteredValidator.get_validator()
+    pystac.validation.set_validator(made)
+    yield made
+    pystac.validation.set_validator(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -15,31 +14,9 @@ from eocube.archives import Recipe
 from eocube.archives.maps import DONE, OTHERS, drawing, outlines, percent, shade_of
 from eocube.archives.reports import causes, report, summary
 
+from .markup import Reader
+
 EVIL = "<img src=x onerror=window.evil=1>\"'&<script>window.evil=2</script></td></svg>"
-VOID = {"meta", "input", "img", "br"}
-
-
-class Reader(HTMLParser):
-    """Collects tags, attributes and text, and checks that every tag is closed in order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.open, self.text = [], [], [], ""
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def row(cell, state="done", **own):

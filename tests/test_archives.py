@@ -32,6 +32,7 @@ from eocube.errors import (
     RecipeError,
     SearchError,
 )
+from eocube.writers.fullness import disk_is_full
 
 from .archiving import ROOT, check_whole, content, rows
 from .proxy import store
@@ -558,7 +559,7 @@ class TestDisk:
 
         with pytest.raises(OutputError) as said:
             both()
-        assert works.disk_is_full(said.value)
+        assert disk_is_full(said.value)
         with pytest.raises(RuntimeError, match="other"), noticing_full(tmp_path):
             raise RuntimeError("other")
         with noticing_full(tmp_path):

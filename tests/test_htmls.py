@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-from html.parser import HTMLParser
 
 import pystac
 import pytest
@@ -13,29 +12,9 @@ import eocube as eo
 from eocube.founds import FoundItems
 from eocube.htmls import Html, escaped, folded, page, pairs, table
 
+from .markup import Reader
+
 EVIL = "<img src=x onerror=alert(1)>\"'&<script>alert(2)</script></td>\x00\u202e"
-
-
-class Reader(HTMLParser):
-    """Collects tags and attributes, and checks that every tag is closed in order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.open, self.text = [], [], [], ""
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-        self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def harmless(text):

@@ -7,17 +7,14 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pystac
-import pystac.validation
 import pytest
 import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import wrap_xr
-from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from rio_cogeo import cog_validate
 
 import eocube as eo
@@ -25,7 +22,6 @@ from eocube.errors import EocubeError, InputError, ItemsError, MissingExtraError
 from eocube.writers.cogs import write_cogs
 from eocube.writers.layers import averaged
 
-SCHEMAS = Path(__file__).with_name("schemas")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -38,18 +34,6 @@ def lean(small, small_items):
 def best(lean):
     return eo.composite(lean, eo.Median())
 
-
-@pytest.fixture
-def validator():
-    """pystac's validator, with the extensions' schemas at hand: what is missing would need the network."""
-    made = JsonSchemaSTACValidator()
-    for file in SCHEMAS.glob("*.json"):
-        schema = json.loads(file.read_text())
-        made.schema_cache[schema["$id"].rstrip("#")] = schema
-    before = pystac.validation.RegisteredValidator.get_validator()
-    pystac.validation.set_validator(made)
-    yield made
-    pystac.validation.set_validator(before)
 
 
 class TestCog:

@@ -13,11 +13,9 @@ from urllib.parse import urlparse
 
 import numpy as np
 import pystac
-import pystac.validation
 import pystac_client
 import pytest
 import rasterio
-from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from rio_cogeo import cog_validate
 
 import eocube as eo
@@ -30,7 +28,6 @@ pytestmark = pytest.mark.real
 
 CELLS = ("33TWM", "33TWL")
 BANDS = ("B02", "B03", "B04", "B08")
-SCHEMAS = Path(__file__).with_name("schemas")
 
 
 def coarse(recipe, items):
@@ -51,18 +48,6 @@ def made(request, real, tmp_path_factory):
         yield archive, folder
     archive.close()
 
-
-@pytest.fixture
-def validator():
-    """pystac's validator, with the extensions' schemas at hand: what is missing would need the network."""
-    made = JsonSchemaSTACValidator()
-    for file in SCHEMAS.glob("*.json"):
-        schema = json.loads(file.read_text())
-        made.schema_cache[schema["$id"].rstrip("#")] = schema
-    before = pystac.validation.RegisteredValidator.get_validator()
-    pystac.validation.set_validator(made)
-    yield made
-    pystac.validation.set_validator(before)
 
 
 def folders(archive):

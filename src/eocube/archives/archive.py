@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..cells import cells_of
 from ..errors import ArchiveError, InputError, NoItemsError, OutputError, RecipeError, shorten
+from ..writers.fullness import disk_is_full
 from .bars import cells_bar, counted
 from .ledgers import LEASE, Ledger, Outcome, ledger_url
 from .places import Place, place_of
 from .recipes import Recipe, read_recipe, recipe_from
 from .runs import Run, Runner
 from .shelves import write_shelf
-from .works import disk_is_full, plans_for, scenes_for
+from .works import plans_for, scenes_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -270,14 +271,7 @@ class Archive:
         """
         if self.begun and not resume:
             raise ArchiveError(f"{self.place} holds this archive already: resume it, or take another folder.")
-        if (only_below is None) == relax:
-            raise InputError("only_below= and relax= go together: run(only_below=0.9, relax=True).")
-        if only_below is not None and not 0 <= only_below <= 1:
-            raise InputError(f"only_below={only_below!r} is no share: give 0 to 1.")
-        if max_cells is not None and (
-            isinstance(max_cells, bool) or not isinstance(max_cells, int) or max_cells < 1
-        ):
-            raise InputError(f"max_cells={max_cells!r}: give 1 or more.")
+        _check_asked(only_below, relax, max_cells)
         cells = self.cells
         with self._room():
             self.place.make()
@@ -393,3 +387,15 @@ class Archive:
             "recipe": f"{own.hash[:12]}: {own.reducer}, {own.mask}, {own.scenes} scenes, {own.grid}",
         }
         return "\n".join([f"<eocube.Archive {own.name}>", *(f"  {k:<8}{v}" for k, v in lines.items())])
+
+
+def _check_asked(only_below: float | None, relax: bool, max_cells: int | None) -> None:
+    """Refuse options of a run that do not go together, before anything is made."""
+    if (only_below is None) == relax:
+        raise InputError("only_below= and relax= go together: run(only_below=0.9, relax=True).")
+    if only_below is not None and not 0 <= only_below <= 1:
+        raise InputError(f"only_below={only_below!r} is no share: give 0 to 1.")
+    if max_cells is not None and (
+        isinstance(max_cells, bool) or not isinstance(max_cells, int) or max_cells < 1
+    ):
+        raise InputError(f"max_cells={max_cells!r}: give 1 or more.")

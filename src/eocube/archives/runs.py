@@ -23,10 +23,11 @@ from ..errors import (
     shorten,
 )
 from ..workers import current_client
+from ..writers.fullness import disk_is_full
 from .ledgers import Lease, Ledger, Outcome
 from .places import Place
 from .recipes import Recipe
-from .works import disk_is_full, make_cell, scenes_for
+from .works import make_cell, scenes_for
 
 log = logging.getLogger("eocube.archive")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -246,16 +245,3 @@ def _properties(recipe: Recipe, cell: str, made: xr.DataArray) -> dict[str, Any]
         if name in made.attrs:
             found[f"eocube:{name}"] = made.attrs[name]
     return found
-
-
-def disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error comes of a disk that has no room left."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if any(word in str(error) for word in ("No space left", "disk is full", "Disk quota exceeded")):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

@@ -14,6 +14,9 @@ from ..errors import OutputError
 
 _SAID = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
 
+_SQLITE = "disk is full"
+"""What SQLite says."""
+
 _LEAST = 1 << 16
 """Bytes: who had no room for a block has filled the disk to less than this."""
 
@@ -55,6 +58,19 @@ def noticing_full(folder: Path) -> Iterator[None]:
         log.removeHandler(listening)
     if listening.heard or _is_full(folder):
         raise _full(folder, listening.heard) from _cause(folder)
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error comes of a disk that has no room left."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(word in str(error) for word in (*_SAID, _SQLITE)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_full(folder: Path) -> bool:
