@@ -224,8 +224,8 @@ class _Place:
 
     def of(self, found: NDArray[Any]) -> NDArray[Any]:
         """Return what is known of the mask's pixels at the window's, as an array of its own."""
-        if self.separable:
-            return np.asarray(found.take(self.rows[:, 0], axis=0).take(self.columns[0], axis=1))
+        if self.separable:  # columns first: a mask's rows are fewer, and whole rows are quick
+            return np.asarray(found.take(self.columns[0], axis=1).take(self.rows[:, 0], axis=0))
         return np.asarray(found[self.rows, self.columns])
 
     def under(self, look: Bools, reach: float) -> Bools:
@@ -346,14 +346,18 @@ def _coded(
     for layer, band, decides in zip(numbers, bands, deciding, strict=True):
         if decides:
             np.logical_and(valid, layer != BANDS[band].nodata, out=valid)
+    factor = valid.astype(numbers.dtype)  # a factor of bool would be cast band by band, ten times slower
     for index, band in enumerate(bands):
         layer, nodata = numbers[index], BANDS[band].nodata
+        if not present[index]:
+            layer[...] = 0
+            continue
         if nodata:
             layer[layer == nodata] = np.array(-1).astype(layer.dtype)  # + 1 makes it 0
         shift = round(granule.every_offset.get(band, 0.0)) + coding.biases[index]
         if shift:
             np.add(layer, np.asarray(shift).astype(layer.dtype), out=layer)
-        np.multiply(layer, valid & present[index], out=layer)
+        np.multiply(layer, factor, out=layer)
     return valid
 
 
