@@ -111,10 +111,10 @@ def work(
     if stop_at:
         works.write_item = counting(works.write_item, stop_at, signal.SIGSTOP)
     if host:
-        import eocube.archives.ledgers
-        import eocube.processes
+        from eocube import processes
+        from eocube.archives import leases, ledgers
 
-        eocube.archives.ledgers.host = eocube.processes.host = lambda: host
+        leases.host = ledgers.host = processes.host = lambda: host
     if jumps:
         mad_clocks()
     archive = eocube.Archive(out, recipe, ledger=ledger, lease=lease)
@@ -163,7 +163,8 @@ def content(folder: Path) -> dict[str, Any]:
     """Return all that an archive is: the bytes of its files, its table and its ledger by what they say."""
     import pyarrow.parquet
 
-    from eocube.archives.ledgers import Ledger, ledger_url
+    from eocube.archives.ledgers import Ledger
+    from eocube.archives.tables import ledger_url
 
     found: dict[str, Any] = {}
     for file in sorted(folder.rglob("*")):
@@ -207,7 +208,8 @@ def check_whole(folder: Path) -> list[str]:
 
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what the ledger of an archive says, by cell."""
-    from eocube.archives.ledgers import Ledger, ledger_url
+    from eocube.archives.ledgers import Ledger
+    from eocube.archives.tables import ledger_url
 
     ledger = Ledger(ledger_url(folder / "ledger.sqlite"), "")
     ledger.recipe()

@@ -14,8 +14,9 @@ import pytest
 
 import eocube as eo
 from eocube import sample
-from eocube.archives import ledgers
-from eocube.archives.ledgers import Ledger, Outcome, ledger_url
+from eocube.archives import leases
+from eocube.archives.ledgers import Ledger, Outcome
+from eocube.archives.tables import ledger_url
 from eocube.errors import ArchiveError
 
 from .archiving import check_whole, content, forking, rows
@@ -240,7 +241,7 @@ class TestLeases:
     @pytest.fixture
     def clock(self, monkeypatch):
         now = [100.0]
-        monkeypatch.setattr(ledgers.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(leases.time, "monotonic", lambda: now[0])
         return now
 
     @pytest.fixture
@@ -255,9 +256,10 @@ class TestLeases:
 
     def as_of(self, ledger, cell, **values):
         """Say something else of the one that makes a cell."""
-        with ledger._work() as link:
-            table = ledger._cells
-            link.execute(ledger._sa.update(table).where(table.c.cell == cell).values(**values))
+        tables = ledger.tables
+        with tables.work() as link:
+            table = tables.cells
+            link.execute(tables.sa.update(table).where(table.c.cell == cell).values(**values))
 
     def test_none_is_given_twice(self, pair):
         one, other = pair
@@ -303,7 +305,7 @@ class TestLeases:
         """Of this machine, alive, but born at another moment: gone."""
         one, other = pair
         lease = one.claim()
-        self.as_of(one, lease.cell, pid=os.getppid(), born=ledgers.born(os.getppid()))
+        self.as_of(one, lease.cell, pid=os.getppid(), born=leases.born(os.getppid()))
         one.claim()
         assert other.claim() is None
         self.as_of(one, lease.cell, born=1.0)
@@ -313,7 +315,7 @@ class TestLeases:
         one, other = pair
         lease = one.claim()
         one.claim()
-        self.as_of(one, lease.cell, pid=os.getppid(), born=ledgers.born(os.getppid()))
+        self.as_of(one, lease.cell, pid=os.getppid(), born=leases.born(os.getppid()))
         assert other.claim() is None
         clock[0] += 61
         assert other.claim().cell == lease.cell

@@ -148,8 +148,9 @@ class TestS3:
         """Its old Item goes first: it says the checksums of files that are being replaced."""
         archive = eo.Archive("s3://out/again/a", replace(recipe, scenes=1, cells=("33TTN",)), ledger=tmp_path / "l.sqlite")
         archive.run(bar=False)
-        with archive.ledger._work() as link:
-            link.execute(archive.ledger._sa.update(archive.ledger._cells).values(good=0.5))
+        tables = archive.ledger.tables
+        with tables.work() as link:
+            link.execute(tables.sa.update(tables.cells).values(good=0.5))
         name = recipe.identity("33TTN")
         old = (tmp_path / "old.json", tmp_path / "new.json")
         (as_remote("s3://out/again/a") / name / f"{name}.json").fetch(old[0])

@@ -753,9 +753,10 @@ class TestPlaces:
         """Between two renames by another runner it is not there; the shelf leaves it out, and lists it later."""
         archive = open_archive(tmp_path / "a", recipe)
         archive.run(bar=False)
-        with archive.ledger._work() as link:
-            table = archive.ledger._cells
-            link.execute(archive.ledger._sa.update(table).where(table.c.cell == "33TTN").values(state="running", token="x"))
+        tables = archive.ledger.tables
+        with tables.work() as link:
+            table = tables.cells
+            link.execute(tables.sa.update(table).where(table.c.cell == "33TTN").values(state="running", token="x"))
         (cell_of(archive)).rename(tmp_path / "away")
         shelves.write_shelf(archive.recipe, archive.place, archive.ledger)
         assert len(eo.search(archive.catalog_path)) == 1

@@ -14,11 +14,13 @@ from ..cells import cells_of
 from ..errors import ArchiveError, InputError, NoItemsError, OutputError, RecipeError, shorten
 from ..writers.fullness import disk_is_full
 from .bars import cells_bar, counted
-from .ledgers import LEASE, Ledger, Outcome, ledger_url
+from .leases import LEASE
+from .ledgers import Ledger, Outcome
 from .places import Place, place_of
 from .recipes import Recipe, read_recipe, recipe_from
 from .runs import Run, Runner
 from .shelves import write_shelf
+from .tables import ledger_url
 from .works import plans_for, scenes_for
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from ..errors import (
 )
 from ..workers import current_client
 from ..writers.fullness import disk_is_full
-from .ledgers import Lease, Ledger, Outcome
+from .leases import Lease
+from .ledgers import Ledger, Outcome
 from .places import Place
 from .recipes import Recipe
 from .works import make_cell, scenes_for
