@@ -1,9 +1,10 @@
 """How eocube grows: 1 and 2 workers, 10 times the area, memory over time: ``python -m benchmarks.scaling``.
 
 Strong scaling is a median of 24 dates of 5120 x 5120 px in 100 chunks, by HTTP with 30 ms per request, on
-clusters of one and of two workers, which take turns and have a core each; the results stay with them. The
-area is measured on scenes of 5120 x 5120 px at three sizes, each a mosaic of 24 dates written to a
-COG by two workers; the memory of workers and client is looked at while it is written.
+clusters of one and of two workers, of one thread and of two, which take turns and have a core each; the
+results stay with them. What server, scheduler and client take of the same cores is counted. The area is
+measured on scenes of 5120 x 5120 px at three sizes, each a mosaic of 24 dates written to a COG by two
+workers; the memory of workers and client is looked at while it is written.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from .__main__ import _cache
 from .servers import serving
 
 AREA = worlds.World(size=5120, dates=6, block=512, corner=(0, 0), area=512)
+SHAPES = ((1, 1), (2, 1), (1, 2), (2, 2))
+"""Workers, and threads of each."""
 ROWS = (512, 1536, 5120)
 """A tenth, three tenths and all of the scenes: 10, 30 and 100 chunks of 512 px."""
 QUICK = worlds.World(size=640, dates=3, block=64, corner=(0, 0), area=64)
@@ -88,16 +91,22 @@ def warm(_: Any = None) -> None:
     preload(replace(job, variant="eocube"))
 
 
+def spent(processes: dict[str, list[psutil.Process]]) -> dict[str, float]:
+    """Return the processor time that processes have taken so far, by their kind."""
+    return {name: sum(sum(each.cpu_times()[:2]) for each in own) for name, own in processes.items()}
+
+
 def strong(data: Path, rounds: int, quick: bool) -> list[dict[str, Any]]:
     """Measure the whole scenes by HTTP on clusters of (workers, threads), a core a worker."""
     import eocube as eo
 
     world = QUICK if quick else AREA
     items = worlds.made(world, data)
-    shapes, found = [(1, 1), (2, 1)], []
+    found, own = [], psutil.Process()
     with serving(items.parent, 0.03) as url:
+        server = own.children()[-1]
         for _ in range(rounds):
-            for workers, threads in shapes:
+            for workers, threads in SHAPES:
                 plan = eo.plan(
                     dates_of(items, 24, url), worlds.tile_of(world), bands=BANDS, mask=eo.SCLMask(),
                     chunk=world.block, verify_offset=False,
@@ -106,10 +115,15 @@ def strong(data: Path, rounds: int, quick: bool) -> list[dict[str, Any]]:
                 with eo.cluster(workers, threads=threads, memory="4GB") as cluster:
                     cluster.client.run(warm)
                     cluster.client.run(pin)
+                    pids = cluster.client.run(os.getpid).values()
+                    processes = {"server": [server], "client": [own],
+                                 "workers_cpu": [psutil.Process(pid) for pid in pids]}  # fmt: skip
+                    before = spent(processes)
                     with eo.progress(bar=False) as run:
                         wait(best.persist())
-                found.append({"workers": workers, "threads": threads, "seconds": run.report.seconds,
-                              "requests": run.report.requests, "bytes": run.report.bytes})  # fmt: skip
+                    after = spent(processes)
+                cores = {name: after[name] - before[name] for name in after}
+                found.append({"workers": workers, "threads": threads, "seconds": run.report.seconds, **cores})
     return found
 
 
@@ -142,15 +156,25 @@ def areas(data: Path, rounds: int, quick: bool) -> list[dict[str, Any]]:
 
 
 def show_strong(found: list[dict[str, Any]]) -> str:
-    """Return the table of strong scaling: medians, and times one worker."""
-    lines = ["| workers x threads | seconds | times 1 x 1 |", "|---|---:|---:|"]
-    kinds = list(dict.fromkeys((each["workers"], each["threads"]) for each in found))
+    """Return the table of strong scaling: medians, times one worker of as many threads, processor time."""
+    lines = [
+        "| workers x threads | seconds | times one worker | core-seconds of workers | of server | of client "
+        "and scheduler |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     medians = {
-        kind: statistics.median(e["seconds"] for e in found if (e["workers"], e["threads"]) == kind)
-        for kind in kinds
+        shape: {
+            name: statistics.median(e[name] for e in found if (e["workers"], e["threads"]) == shape)
+            for name in ("seconds", "workers_cpu", "server", "client")
+        }
+        for shape in SHAPES
     }
-    for (workers, threads), seconds in medians.items():
-        lines.append(f"| {workers} x {threads} | {seconds:.2f} | {medians[kinds[0]] / seconds:.2f} |")
+    for (workers, threads), own in medians.items():
+        lines.append(
+            f"| {workers} x {threads} | {own['seconds']:.2f} | "
+            f"{medians[1, threads]['seconds'] / own['seconds']:.2f} | {own['workers_cpu']:.1f} | "
+            f"{own['server']:.1f} | {own['client']:.1f} |"
+        )
     return "\n".join(lines)
 
 

@@ -366,3 +366,14 @@ def test_workers_keep_freed_memory_unless_their_environment_says_otherwise(monke
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
     monkeypatch.setattr("ctypes.CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
     assert not keep_memory()  # another C library
+
+
+def test_dasks_own_clocks_go_slower_unless_somebody_has_set_them():
+    import dask
+
+    def intervals(dask_worker):
+        return [dask.config.get(f"distributed.{name}.interval") for name in ("admin.tick", "worker.profile")]
+
+    with dask.config.set({"distributed.worker.profile.interval": "50ms"}), eo.cluster(1, memory="1GB") as found:
+        assert list(found.client.run(intervals).values()) == [["500ms", "50ms"]]
+    assert dask.config.get("distributed.admin.tick.interval") == "20ms"
