@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .plans import Plan
 
-COEFFICIENTS = {"tasks": 0.0037, "decoded": 0.00258, "values": 0.00454, "remote": 1.05}
+COEFFICIENTS = {"tasks": 0.0199, "decoded": 0.00229, "values": 0.00357, "remote": 0.539}
 """Seconds of one core: per task; per million pixels of values that are decoded; per million values (date,
 band, pixel) that are coded and ranked; per GB that comes from servers. Classes, files and what masks spare
 move with these and are in them."""
