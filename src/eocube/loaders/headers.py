@@ -1,4 +1,4 @@
-"""Headers of files, read once per process."""
+"""Headers of files, read once and kept by the process."""
 
 from __future__ import annotations
 
