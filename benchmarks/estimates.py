@@ -67,7 +67,7 @@ HELD_OUT = (
 def measured(case: Case, base: str, items: Path) -> dict[str, Any]:
     """Run a case in this process; the clock runs around the computing."""
     import eocube as eo
-    from eocube.estimates import counts_of
+    from eocube.counts import counts_of
 
     from .child import preload
 

@@ -10,8 +10,8 @@ import math
 
 import click
 
-from eocube.costs import PACKED
-from eocube.estimates import BLOCK, COEFFICIENTS
+from eocube.counts import BLOCK, PACKED
+from eocube.estimates import COEFFICIENTS
 
 CELLS, SCENES = 21_000, 16
 BANDS = {10: 4, 20: 6, 60: 2}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import TYPE_CHECKING
@@ -13,6 +15,9 @@ from .errors import GridError, TooLargeError
 
 if TYPE_CHECKING:
     from .plans import Plan
+
+_LASTS = 4
+"""Chunks that a lattice lasts at least, to be worth the cut where it begins."""
 
 
 def chunk_of(chunk: int | None, grid: GeoBox) -> int | None:
@@ -44,7 +49,40 @@ def sized(made: Plan, *, fixed: bool) -> Plan:
     return made
 
 
-def pieces(size: int, chunk: int, first: int) -> tuple[int, ...]:
-    """Cut a length at multiples of the chunk, counted from ``first``."""
-    edges = [0, *range(first or chunk, size, chunk), size]
-    return tuple(high - low for low, high in pairwise(edges))
+def starts(origins: Counter[int], size: int, chunk: int) -> tuple[int, ...]:
+    """Return where along an axis blocks begin to be counted anew, each time from the corner of a tile.
+
+    The lattice of a tile holds until the next tile begins. That of the most files comes first; others
+    are left out where they would last less than :data:`_LASTS` chunks.
+
+    Parameters
+    ----------
+    origins : Counter of int
+        Of how many files the corner lies at which pixel of the grid.
+    size : int
+        Pixels of the grid along this axis.
+    chunk : int
+    """
+    kept: list[int] = []
+    for origin in sorted(origins, key=lambda origin: (-origins[origin], origin)):
+        others = all(abs(max(origin, 0) - max(other, 0)) >= _LASTS * chunk for other in kept)
+        if not kept or (others and max(origin, 0) + _LASTS * chunk <= size):
+            kept.append(origin)
+    return tuple(sorted(kept)) or (0,)
+
+
+def pieces(size: int, chunk: int, starts: Sequence[int]) -> tuple[int, ...]:
+    """Cut a length at multiples of the chunk, counted from each start until the next.
+
+    Examples
+    --------
+    >>> pieces(2500, 1024, [-24])
+    (1000, 1024, 476)
+    >>> pieces(5000, 1024, [-24, 2500])
+    (1000, 1024, 476, 1024, 1024, 452)
+    """
+    first = starts[0] % chunk - chunk  # the lattice of the first one begins before it
+    edges = {0, size}
+    for start, stop in pairwise((first, *starts[1:], size)):
+        edges |= {edge for edge in range(start, stop, chunk) if 0 < edge < size}
+    return tuple(high - low for low, high in pairwise(sorted(edges)))

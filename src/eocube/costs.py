@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
+from .counts import counts_of, spans_of
 from .errors import InputError
 from .grids import nests
 from .loaders.base import WINDOW
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
           "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}  # fmt: skip
 
-PACKED = {"reflectance": 0.6, "number": 0.3, "class": 0.08}
-"""Size of a compressed file over its pixels: measured 0.55-0.67 on reflectance (DEFLATE,
-predictor 2); class bands compress far better."""
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -36,7 +32,8 @@ class Cost:
     files : int
         Files that are opened, each band of each granule counted once.
     read_bytes : float
-        About how much is read, compressed.
+        How much is read at most, compressed, in whole blocks of the files: what lies under clouds alone is
+        not read.
     tasks : int
         Blocks of the cube; each is one Dask task.
     task_bytes : float
@@ -77,24 +74,12 @@ def as_bytes(text: int | str) -> int:
 
 def cost_of(plan: Plan) -> Cost:
     """Return what computing the whole plan once will read and take."""
-    box = shapely.box(*plan.grid.extent.boundingbox.bbox)
     need = plan.need
-    pixel = math.sqrt(abs(plan.grid.affine.a * plan.grid.affine.e))
-    metre = _metres(plan)
-    files, size = 0, 0.0
-    for scene, outlines in zip(plan.scenes, plan.outlines, strict=True):
-        for granule, outline in zip(scene.granules, outlines, strict=True):
-            if not outline.intersects(box):
-                continue
-            area = shapely.intersection(outline, box).area * metre**2
-            for band, source in granule.every_source.items():
-                files += 1
-                native = source.grid.affine.a if source.grid is not None else BANDS[band].resolution
-                step = max(native, pixel * metre) if source.overviews else native
-                size += area / step**2 * np.dtype(source.dtype).itemsize * PACKED[BANDS[band].kind]
+    files = sum(len(granule.every_source) for own in plan.used for granule in own)
+    read = counts_of(plan, reduced=False).bytes
     rows, columns = plan.chunks
     rim = 0 if need is None else math.ceil(need.reach / need.resolution)
-    return Cost(files, size, len(rows) * len(columns), task_bytes(plan, plan.chunk), rim)
+    return Cost(files, read, len(rows) * len(columns), task_bytes(plan, plan.chunk), rim)
 
 
 def task_bytes(plan: Plan, chunk: int, *, reduced: bool = False) -> float:
@@ -140,19 +125,6 @@ def _dates(plan: Plan, chunk: int) -> int:
             own[top:bottom, left:right] = True
         seen += own
     return int(seen[:-1, :-1].max(initial=0))
-
-
-def spans_of(bounds: NDArray[Any], grid: Any, edges: list[NDArray[Any]]) -> NDArray[np.intp]:
-    """Return first and one past last row and column of blocks under bounds (x, y, x, y) in the CRS."""
-    a = grid.affine
-    columns = np.sort((bounds[:, [0, 2]] - a.c) / a.a, axis=1)
-    rows = np.sort((bounds[:, [1, 3]] - a.f) / a.e, axis=1)
-    found = []
-    for (low, high), own in zip((rows.T, columns.T), edges, strict=True):
-        size = len(own) - 1
-        found.append(np.clip(np.searchsorted(own, low, side="right") - 1, 0, size))
-        found.append(np.clip(np.searchsorted(own, high, side="left"), 0, size))
-    return np.stack(found, axis=1)
 
 
 def _window_bytes(plan: Plan, pixels: int) -> float:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .costs import task_bytes
+from .counts import counts_of
 from .errors import shorten
 from .htmls import Html, folded, page, pairs, table
 from .masks.nesting import sun_wanted
@@ -26,11 +27,13 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
     days = sorted({scene.day for scene in plan.scenes})
     units = "reflectance, NaN = no data" if plan.dtype == "float32" else "reflectance * 10000, 0 = no data"
     blocks = f"{cost.tasks} of {min(plan.chunk, columns)} x {min(plan.chunk, rows)} px, one task each"
+    read = f"up to {bytes_of(cost.read_bytes)} to read"
     memory = f"about {cost.task_bytes / 1e6:,.0f} MB per task"
     if plan.chunk_reduced != plan.chunk:
         size = plan.chunk_reduced
         tasks = len(plan.cut(size)[0]) * len(plan.cut(size)[1])
         blocks += f"; composites {tasks} of {min(size, columns)} x {min(size, rows)} px"
+        read += f", composites {bytes_of(counts_of(plan).bytes)}"
         memory += f", composites {task_bytes(plan, size, reduced=True) / 1e6:,.0f} MB"
     found = [
         ("scenes", f"{len(plan.scenes)} from {granules} Items"),
@@ -39,7 +42,7 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
         ("bands", f"{', '.join(plan.bands)} ({plan.dtype}, {units})"),
         ("mask", "none"),
         ("chunks", blocks),
-        ("files", f"{cost.files}, about {bytes_of(cost.read_bytes)} to read"),
+        ("files", f"{cost.files}, {read}"),
         ("memory", f"{memory} (limit {bytes_of(plan.memory)})"),
         ("loader", f"{_loader(plan)}, resampling {plan.resampling}"),
     ]

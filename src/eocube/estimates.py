@@ -10,21 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import shapely
-from numpy.typing import NDArray
-
-from .costs import PACKED, as_bytes, spans_of, task_bytes
+from .costs import as_bytes, task_bytes
+from .counts import Counts, counts_of
 from .errors import InputError
 from .runs import size, table_of
-from .sentinel2 import BANDS
 from .workers import PROCESS, current_client
 
 if TYPE_CHECKING:
-    from odc.geo.geobox import GeoBox
-
     from .plans import Plan
 
 COEFFICIENTS = {"tasks": 0.0199, "decoded": 0.00229, "values": 0.00357, "remote": 0.539}
@@ -34,12 +28,6 @@ move with these and are in them."""
 
 ROUNDS = 4.0
 """How often a task waits for a server in turn: headers and blocks of the mask's files, then of the others."""
-
-BLOCK = 1024
-"""Rows and columns of a file's blocks: Earth Search's. Planetary Computer's are of 512."""
-
-MERGED = 1.0
-"""Blocks that are one request, on average; only neighbours in a file are joined."""
 
 
 @dataclass(frozen=True)
@@ -97,24 +85,6 @@ class Estimate:
         return table_of("eocube.Estimate", self.lines())
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What is counted in a plan: see :data:`COEFFICIENTS`; millions of pixels, bytes, GB from servers."""
-
-    tasks: int
-    files: int
-    decoded: float
-    classes: float
-    values: float
-    bytes: float
-    requests: int
-    remote: float
-
-    def core_seconds(self) -> float:
-        """Return the processor time."""
-        return sum(factor * float(getattr(self, name)) for name, factor in COEFFICIENTS.items())
-
-
 def estimate_of(
     plan: Plan,
     *,
@@ -134,7 +104,7 @@ def estimate_of(
     counts = known.get(reduced) or known.setdefault(reduced, counts_of(plan, reduced=reduced))
     remote = counts.remote > 0
     wait = (0.03 if remote else 0.0) if latency is None else latency
-    work = counts.core_seconds()
+    work = core_seconds(counts)
     waves = math.ceil(counts.tasks / count)
     parts = {
         "cores": work / counts.tasks * waves,
@@ -152,90 +122,9 @@ def estimate_of(
     return Estimate(seconds, work, counts.bytes, requests, counts.tasks, memory, money, count, limit)
 
 
-def counts_of(plan: Plan, *, reduced: bool = True) -> Counts:
-    """Return what a plan's tasks will do, block by block of its files, without looking at them."""
-    cut = plan.cut(plan.chunk_reduced if reduced else plan.chunk)
-    edges = [np.cumsum((0, *sizes)) for sizes in cut]
-    pairs = [(g, o) for own, outlines in zip(plan.scenes, plan.outlines, strict=True)
-             for g, o in zip(own.granules, outlines, strict=True)]  # fmt: skip
-    spans = spans_of(shapely.bounds([outline for _, outline in pairs]), plan.grid, edges)
-    found = dict.fromkeys(("files", "decoded", "classes", "values", "bytes", "requests"), 0.0)
-    known: dict[Any, _Cover] = {}
-    areas = [np.diff(own) for own in edges]
-    for (granule, _), (top, bottom, left, right) in zip(pairs, spans.tolist(), strict=True):
-        windows = (bottom - top) * (right - left)
-        if not windows:
-            continue
-        inside = float(areas[0][top:bottom].sum() * areas[1][left:right].sum()) / 1e6
-        for band, source in granule.sources.items():
-            own = source.grid
-            native = float(own.affine.a) if own is not None else BANDS[band].resolution
-            key = id(own), native
-            if key not in known:
-                known[key] = _Cover.of(own, native, plan.grid, edges, overviews=source.overviews)
-            cover, kind = known[key], BANDS[band].kind
-            pixels, blocks, once = cover.within(top, bottom, left, right)
-            small = kind == "class"
-            found["files"] += windows
-            found["classes" if small else "decoded"] += pixels / 1e6
-            found["values"] += inside * (band in plan.bands)
-            found["bytes"] += (once if small else pixels) * np.dtype(source.dtype).itemsize * PACKED[kind]
-            found["requests"] += (once / BLOCK**2 + 1 if small else blocks / MERGED) + 1
-    tasks = len(cut[0]) * len(cut[1])
-    remote = any("://" in source.href for granule, _ in pairs for source in granule.sources.values())
-    return Counts(
-        tasks, int(found["files"]), found["decoded"], found["classes"], found["values"], found["bytes"],
-        round(found["requests"]), found["bytes"] / 1e9 if remote else 0.0,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Cover:
-    """Which pixels of a file the blocks under each row and column of windows hold.
-
-    ``rows[i]``, ``columns[j]``: first and one past last pixel, whole blocks of the file, for a window.
-    """
-
-    rows: NDArray[Any]
-    columns: NDArray[Any]
-
-    @classmethod
-    def of(
-        cls, file: GeoBox | None, native: float, grid: GeoBox, edges: list[NDArray[Any]], *, overviews: bool
-    ) -> _Cover:
-        """Lay the windows over a file; one in another CRS as if it began where the grid does."""
-        pixel = abs(float(grid.affine.a)) * (1.0 if grid.crs is None or grid.crs.projected else 111_320.0)
-        step = (
-            max(native, 2 ** math.floor(math.log2(max(pixel / native, 1))) * native) if overviews else native
-        )
-        same = file is not None and file.crs == grid.crs
-        sizes = (math.inf, math.inf)
-        offsets = (0.0, 0.0)
-        if file is not None:
-            sizes = tuple(float(number) * native / step for number in file.shape)  # type: ignore[assignment]
-        if same and file is not None:
-            a, b = grid.affine, file.affine
-            offsets = ((a.f - b.f) / b.e * native / step, (a.c - b.c) / b.a * native / step)
-        found = []
-        for own, offset, whole in zip(edges, offsets, sizes, strict=True):
-            at = own * pixel / step + offset
-            first = np.floor(at[:-1] / BLOCK + 1e-9) * BLOCK
-            last = np.ceil(at[1:] / BLOCK - 1e-9) * BLOCK
-            # Where the file begins is known in its own CRS alone; it is never wider than it is.
-            found.append(
-                np.stack([first.clip(0, whole), last.clip(0, whole)] if same
-                         else [first, np.minimum(last, first + whole)])
-            )  # fmt: skip
-        return cls(*found)
-
-    def within(self, top: int, bottom: int, left: int, right: int) -> tuple[float, float, float]:
-        """Return pixels and blocks of all windows of a rectangle, and the pixels counted once."""
-        down, across = self.rows[:, top:bottom], self.columns[:, left:right]
-        lengths = [(own[1] - own[0]) for own in (down, across)]
-        pixels = float(lengths[0].sum() * lengths[1].sum())
-        blocks = float(np.prod([np.ceil(own / BLOCK).sum() for own in lengths]))
-        once = float(np.prod([max(0.0, own[1].max() - own[0].min()) for own in (down, across)]))
-        return pixels, blocks, once
+def core_seconds(counts: Counts) -> float:
+    """Return the processor time of what is counted."""
+    return sum(factor * float(getattr(counts, name)) for name, factor in COEFFICIENTS.items())
 
 
 def _cores(cores: int | None) -> int:

@@ -137,12 +137,14 @@ def _shared_grid(code: str, rows: int, columns: int, *transform: float) -> GeoBo
 
 def nests(src: GeoBox, dst: GeoBox) -> bool:
     """Whether the output shares the file's lattice, or each of its pixels lies within one."""
-    if src.crs != dst.crs:
-        return False
     ratio = src.affine.a / dst.affine.a
-    whole = round(ratio)
+    return ratio > 0.5 and abs(ratio - round(ratio)) < 1e-6 and aligned(src, dst)
+
+
+def aligned(src: GeoBox, dst: GeoBox) -> bool:
+    """Whether the file's corner is a corner of pixels of the output."""
     square = abs(src.affine.a + src.affine.e) < 1e-6 and abs(dst.affine.a + dst.affine.e) < 1e-6
-    if whole < 1 or abs(ratio - whole) > 1e-6 or not square:
+    if src.crs != dst.crs or not square:
         return False
     shift_x = (src.affine.c - dst.affine.c) / dst.affine.a
     shift_y = (src.affine.f - dst.affine.f) / dst.affine.e

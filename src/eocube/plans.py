@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from .angles import lit
 from .areas import lonlat
 from .checks import Verify, check_verify, verified, warn_of_guesses
-from .chunks import chunk_of, pieces, sized
+from .chunks import chunk_of, pieces, sized, starts
 from .codes import Coding
 from .companions import check_levels, check_ready, joined
 from .costs import Cost, as_bytes, cost_of
@@ -33,7 +33,7 @@ from .errors import (
     MissingAssetError,
     did_you_mean,
 )
-from .grids import check_grid, lattice_around, nests
+from .grids import aligned, check_grid, lattice_around
 from .items import as_dicts
 from .loaders.base import RESAMPLINGS, Loader, Resampling, loader_named
 from .masks.algebra import Need, as_mask, need, reach_for
@@ -119,25 +119,27 @@ class Plan:
     def cut(self, chunk: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return heights and widths of blocks of another size.
 
-        They start on the lattice of the files, so that a block of a file lies in as few of them as
-        possible. Where the grid does not share that lattice, or the size is no multiple of 256, they
-        start at the corner of the grid.
+        They start on the lattice of the files, of each tile until the next one begins, so that a block of
+        a file lies in as few of them as possible. Where the grid does not share that lattice, or the size
+        is no multiple of 256, they start at the corner of the grid.
         """
-        rows, columns = self.grid.shape
-        top, left = self._origin if chunk % 256 == 0 else (0, 0)
-        return pieces(int(rows), chunk, top % chunk), pieces(int(columns), chunk, left % chunk)
+        found = []
+        for size, origins in zip(self.grid.shape, self._origins, strict=True):
+            known = starts(origins, int(size), chunk) if chunk % 256 == 0 else (0,)
+            found.append(pieces(int(size), chunk, known))
+        return found[0], found[1]
 
     @cached_property
-    def _origin(self) -> tuple[int, int]:
-        """Row and column, seen from the grid's corner, of the corner of most files; else 0, 0."""
-        grids = [granule.grid for own in self.used for granule in own]
-        own = [g for g in grids if g is not None and nests(g, self.grid) and g.affine.a == self.grid.affine.a]
-        if not own:
-            return 0, 0
+    def _origins(self) -> tuple[Counter[int], Counter[int]]:
+        """Rows and columns, seen from the grid's corner, of the corners of files that share its lattice."""
         a = self.grid.affine
-        origins = Counter(((g.affine.f - a.f) / a.e, (g.affine.c - a.c) / a.a) for g in own)
-        row, column = min(origins, key=lambda origin: (-origins[origin], origin))
-        return round(row), round(column)
+        rows: Counter[int] = Counter()
+        columns: Counter[int] = Counter()
+        for own in (granule.grid for of_one in self.used for granule in of_one):
+            if own is not None and aligned(own, self.grid):
+                rows[round((own.affine.f - a.f) / a.e)] += 1
+                columns[round((own.affine.c - a.c) / a.a)] += 1
+        return rows, columns
 
     @cached_property
     def coding(self) -> Coding:

@@ -62,7 +62,7 @@ def warn_of_memory(plan: Plan, *, cube: bool = True, reduced: bool = True) -> No
     from .costs import task_bytes
 
     takes = {
-        "cube": plan.cost.task_bytes if cube else 0.0,
+        "cube": task_bytes(plan, plan.chunk) if cube else 0.0,
         "composite": task_bytes(plan, plan.chunk_reduced, reduced=True) if reduced else 0.0,
     }
     large = [name for name, size in takes.items() if size > share]

@@ -1,0 +1,59 @@
+"""Where blocks are cut: on the lattices of the tiles, one after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import accumulate
+
+from hypothesis import given
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+
+import eocube as eo
+from eocube.chunks import pieces, starts
+
+ORIGINS = st.dictionaries(st.integers(-12_000, 60_000), st.integers(1, 50), max_size=8)
+
+
+@given(ORIGINS, st.integers(1, 50_000), st.sampled_from([256, 512, 1024, 2048]))
+def test_all_is_covered_by_blocks_that_fit(origins, size, chunk):
+    kept = starts(Counter(origins), size, chunk)
+    found = pieces(size, chunk, kept)
+    assert sum(found) == size
+    assert all(0 < one <= chunk for one in found)
+    edges = {0, *accumulate(found)}
+    assert all(start in edges for start in kept[1:] if 0 < start < size)
+    assert len(found) <= size // chunk + 2 + len(kept)
+
+
+@given(ORIGINS.filter(bool), st.integers(1, 50_000))
+def test_each_edge_lies_on_the_lattice_that_holds_there(origins, size):
+    kept = starts(Counter(origins), size, 1024)
+    for edge in [*accumulate(pieces(size, 1024, kept))][:-1]:
+        begun = [start for start in kept[1:] if start <= edge] or kept[:1]
+        assert (edge - begun[-1]) % 1024 == 0
+
+
+@given(ORIGINS.filter(bool), st.integers(1, 50_000))
+def test_the_lattice_of_most_files_is_among_them(origins, size):
+    most = max(origins.values())
+    assert any(origins[start] == most for start in starts(Counter(origins), size, 1024))
+
+
+def test_a_tile_is_a_tile():
+    """Without neighbours, or with one that only begins at the grid's end, all is as the tile has it."""
+    assert starts(Counter([0, 0]), 10_980, 1024) == (0,)
+    assert starts(Counter({0: 5, 10_002: 5}), 10_980, 1024) == (0,)
+    assert starts(Counter({0: 5, 10_002: 5}), 20_000, 1024) == (0, 10_002)
+    assert starts(Counter({0: 5, 10_002: 5}), 20_000, 4096) == (0,)  # too few of them between
+    assert starts(Counter(), 500, 1024) == (0,)
+    assert pieces(500, 1024, (0,)) == (500,)
+
+
+def test_coarser_grids_lie_on_the_lattice_too(small, small_items):
+    """Pixels of 20 m on files of 10 m; a corner that is no corner of the files' pixels has none."""
+    box = small.grid.extent.boundingbox
+    for step, known in ((20, True), (60, True), (35, False)):
+        grid = GeoBox.from_bbox(box, resolution=step, anchor="floating")
+        plan = eo.plan(small_items, grid, bands=["red"])
+        assert bool(plan._origins[0]) is known, step
