@@ -9,8 +9,8 @@ import yaml
 
 import eocube as eo
 from eocube.archives.examples import table_of_fields
+from eocube.archives.files import recipe_from
 from eocube.archives.ledgers import STATES
-from eocube.archives.recipes import recipe_from
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "archive.md").read_text(encoding="utf-8")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from eocube import masks, reducers
 from eocube.archives.expressions import DEEPEST, mask_from_text, reducer_from_text
-from eocube.archives.recipes import Recipe, read_recipe, recipe_from, rung_of
+from eocube.archives.files import read_recipe, recipe_from
+from eocube.archives.recipes import Recipe, rung_of
 from eocube.errors import EocubeError, OutputError, RecipeError
 
 SCL, STRICT = masks.SCLMask(), masks.SCLMask("strict")

@@ -81,7 +81,7 @@ _WHERE = {
     "ndre": "indices",
     "ndvi": "indices",
     "ndwi": "indices",
-    "plan": "plans",
+    "plan": "planning",
     "plot_masks": "plots",
     "savi": "indices",
     "publish": "writers",
@@ -235,7 +235,8 @@ if TYPE_CHECKING:
     from .ledgers import lost
     from .masks import CloudProbability, ProjectedShadow, S2Cloudless, SCLMask, UkisCSMask, mask, vote
     from .pixels import Pixels
-    from .plans import Plan, plan
+    from .planning import plan
+    from .plans import Plan
     from .plots import contact_sheet, explore, plot_map, plot_masks, plot_rgb, plot_series, rgb, timelapse
     from .provenance import sources
     from .queries import search, search_tiles

@@ -24,7 +24,8 @@ from .loaders.base import Loader
 from .losses import Window
 from .masks.algebra import need
 from .masks.parts import Flags, flags_of
-from .plans import Plan, plan
+from .planning import plan
+from .plans import Plan
 from .reading import read_flags
 from .scenes import Scene
 from .sentinel2 import BANDS

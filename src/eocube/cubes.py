@@ -16,7 +16,8 @@ from .errors import InputError
 from .lazy import codes_of, decoded, token_of
 from .ledgers import ATTRIBUTE
 from .loaders.base import Loader, Resampling
-from .plans import DType, Plan, plan
+from .planning import plan
+from .plans import DType, Plan
 from .sentinel2 import BANDS, SCL_CLASSES
 
 DIMS = ("time", "band", "y", "x")

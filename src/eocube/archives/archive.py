@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..cells import cells_of
-from ..errors import ArchiveError, InputError, NoItemsError, OutputError, RecipeError, shorten
+from ..errors import ArchiveError, InputError, OutputError, RecipeError, shorten
 from ..writers.fullness import disk_is_full
 from .bars import cells_bar, counted
+from .files import read_recipe, recipe_from
 from .leases import LEASE
 from .ledgers import Ledger, Outcome
 from .places import Place, place_of
-from .recipes import Recipe, read_recipe, recipe_from
+from .planning import planned
+from .recipes import Recipe
 from .runs import Run, Runner
 from .shelves import write_shelf
 from .tables import ledger_url
-from .works import plans_for, scenes_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +36,6 @@ _PLANNED = {
     "requests": 0, "relaxed": False, "started": "", "ended": "", "why": "",
 }  # fmt: skip
 """What the ledger will say of a cell when it is begun."""
-
-_NOTHING = {
-    "items": 0, "scenes": 0, "first": "", "last": "", "files": 0, "gigabytes": 0.0, "requests": 0,
-    "hours": 0.0,
-}  # fmt: skip
-"""What a cell without scenes costs."""
-
 
 class Archive:
     """A cloud-free archive of MGRS cells: planned, made cell by cell, resumed, watched.
@@ -189,37 +183,9 @@ class Archive:
             ``last`` date, ``files``, ``gigabytes`` (to read, about), ``requests``, ``hours`` (on the cores
             there are); cells without scenes are there too. ``attrs["total"]`` has the sums.
         """
-        import pandas as pd
-
         states = {row["cell"]: row["state"] for row in self.ledger.rows()}
-        rows = [
-            {"cell": cell, "state": states.get(cell, "planned"), **self._cost(cell)}
-            for cell in counted(self.cells if cells is None else tuple(cells), bar)
-        ]
-        table = pd.DataFrame(rows, columns=["cell", "state", *_NOTHING])
-        sums = {name: table[name].sum() for name in ("scenes", "files", "gigabytes", "requests", "hours")}
-        table.attrs["total"] = {"cells": len(table), **{name: float(value) for name, value in sums.items()}}
-        return table
-
-    def _cost(self, cell: str) -> dict[str, Any]:
-        try:
-            scenes = scenes_for(self.recipe, cell, self._catalog)
-        except NoItemsError:
-            return _NOTHING
-        plans = [
-            rungs[0]
-            for rungs in plans_for(self.recipe, scenes, memory=self.memory, verify_offset=False).values()
-        ]
-        estimates = [plan.estimate() for plan in plans]
-        days = [scene.day for scene in plans[0].scenes]
-        return {
-            "items": scenes.found, "scenes": len(plans[0].scenes),
-            "first": str(min(days)), "last": str(max(days)),
-            "files": sum(plan.cost.files for plan in plans),
-            "gigabytes": round(sum(one.bytes for one in estimates) / 1e9, 6),
-            "requests": sum(one.requests for one in estimates),
-            "hours": round(sum(one.seconds for one in estimates) / 3600, 6),
-        }  # fmt: skip
+        wanted = counted(self.cells if cells is None else tuple(cells), bar)
+        return planned(self.recipe, wanted, states, self._catalog, self.memory)
 
     def run(
         self,

@@ -16,8 +16,9 @@ from typing import Any
 
 from ..errors import ArchiveError, RecipeError
 from ..processes import born, host, mark
+from .files import recipe_from
 from .leases import HELD, LEASE, Lease, Watch
-from .recipes import Recipe, recipe_from
+from .recipes import Recipe
 from .tables import Tables
 
 VERSION = 1

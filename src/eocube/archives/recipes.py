@@ -6,9 +6,7 @@ import hashlib
 import json
 import os
 import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import EocubeError, OutputError, RecipeError, did_you_mean
-from ..extras import needed
+from ..errors import EocubeError, RecipeError
 from ..periods import ALWAYS, Period, period
 from ..reducers import CLOUD_DISTANCE
 from ..sentinel2 import BANDS, band_names
@@ -30,12 +27,12 @@ from .checks import (
     is_none,
     is_whole,
     layers_for,
-    shown,
     text_of,
     texts,
     wrong,
 )
 from .expressions import mask_from_text, reducer_from_text
+from .forms import written
 
 VERSION = 1
 """Of the form of a recipe file."""
@@ -47,9 +44,6 @@ _WHERE = ("cells", "area", "title", "description", "license")
 """Fields that decide which cells there are, or what people read; never what a cell holds."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
-
-MOST = 10_000_000
-"""Bytes a recipe file may have."""
 
 _FIRST, _LAST = 1900, 2900
 """Years within which dates can be moved by a few years more."""
@@ -281,15 +275,8 @@ class Recipe:
             for name, value in self.as_dict().items()
             if value not in (None, [], "") or usual[name] not in (None, (), "")
         }
-        if place.suffix.lower() not in (".json", ".yaml", ".yml"):
-            raise OutputError(f"{path}: a recipe is written as .yaml or .json.")
+        text = written(said, place)
         with whole(place) as final:
-            if place.suffix.lower() == ".json":
-                text = json.dumps(said, indent=2) + "\n"
-            else:
-                text = needed("yaml", "A recipe in YAML", "archive", "JSON works without.").safe_dump(
-                    said, sort_keys=False, allow_unicode=True
-                )
             final.write_text(text, encoding="utf-8")
         return place
 
@@ -299,69 +286,6 @@ class Recipe:
             f"{name}={getattr(self, name)!r}" for name, usual in own.items() if getattr(self, name) != usual
         ]
         return f"Recipe({', '.join(said)})"
-
-
-def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    r"""Read a recipe file.
-
-    Parameters
-    ----------
-    path : path
-        ``.yaml``, ``.toml`` or ``.json``: the fields of :class:`Recipe`, and ``version: 1``. A relative
-        path in ``area``, ``catalog`` or ``l1c`` is meant from the file's folder.
-
-    Raises
-    ------
-    RecipeError
-        If it cannot be read, or a field is unknown, missing or unusable.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> file = pathlib.Path(tempfile.mkdtemp()) / "summer.toml"
-    >>> _ = file.write_text('version = 1\nname = "summer"\nperiod = "2023"\ncells = ["33TWM"]\n')
-    >>> read_recipe(file).cells
-    ('33TWM',)
-    """
-    file = Path(path)
-    try:
-        if file.stat().st_size > MOST:
-            raise RecipeError(f"{file} is no recipe: it has {file.stat().st_size:,} bytes.")
-        text = file.read_text(encoding="utf-8-sig")
-    except RecipeError:
-        raise
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"The recipe {file} cannot be read: {error}.") from error
-    said = _parsed(text, file)
-    if not isinstance(said, Mapping):
-        raise RecipeError(f"{file} holds no recipe: write fields, such as 'name: summer'.")
-    try:
-        return _resolved(recipe_from(said), file.resolve().parent)
-    except RecipeError as error:
-        raise RecipeError(f"{file.name}: {error}") from error
-
-
-def recipe_from(said: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that fields of a file make.
-
-    Raises
-    ------
-    RecipeError
-        If a field is unknown, missing or unusable, or the version is another one.
-    """
-    given = {str(name): value for name, value in said.items()}
-    version = given.pop("version", None)
-    if version != VERSION or isinstance(version, bool):
-        raise RecipeError(f"version: {shown(version)} is not known; this eocube reads version: {VERSION}.")
-    known = {one.name: one for one in fields(Recipe)}
-    for name in given:
-        if name not in known:
-            raise RecipeError(f"{name!r:.60} is no field of a recipe.{did_you_mean(name[:60], known)}")
-    for name in ("name", "period"):
-        if name not in given:
-            raise RecipeError(f"The recipe lacks {name!r}.")
-    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    return Recipe(**(given | lists))
 
 
 def rung_of(step: str) -> tuple[str | None, int]:
@@ -378,38 +302,3 @@ def rung_of(step: str) -> tuple[str | None, int]:
         return None, int(match[1])
     mask_from_text(step)
     return step, 0
-
-
-def _parsed(text: str, file: Path) -> Any:
-    kind = file.suffix.lower()
-    try:
-        if kind == ".toml":
-            return tomllib.loads(text)
-        if kind == ".json":
-            return json.loads(text)
-        if kind in (".yaml", ".yml"):
-            yaml = needed("yaml", "A recipe in YAML", "archive", "TOML and JSON work without.")
-            try:
-                return yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise RecipeError(f"{file} is no YAML: {error}") from error
-            except (LookupError, AttributeError, TypeError) as error:  # "!!int ''" and the like
-                raise RecipeError(f"{file} holds a value that is none of its type: {error}") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, RecipeError):
-            raise
-        raise RecipeError(f"{file} cannot be read: {error}") from error
-    raise RecipeError(f"{file}: a recipe is a .yaml, .toml or .json file.")
-
-
-def _resolved(recipe: Recipe, folder: Path) -> Recipe:
-    """Return it with the paths of its file made absolute."""
-
-    def placed(text: Any) -> Any:
-        there = isinstance(text, str) and "://" not in text and not Path(text).is_absolute()
-        # Unlike Path.exists it raises no error of names that cannot be.
-        return str(folder / text) if there and os.path.exists(folder / text) else text  # noqa: PTH110
-
-    catalog = recipe.catalog
-    moved: Any = placed(catalog) if isinstance(catalog, str) else tuple(map(placed, catalog))
-    return replace(recipe, catalog=moved, l1c=placed(recipe.l1c), area=placed(recipe.area))

@@ -19,7 +19,8 @@ from ..errors import NoItemsError
 from ..grids import grid_for
 from ..ladders import fill_ladder
 from ..periods import Period
-from ..plans import Plan, plan
+from ..planning import plan
+from ..plans import Plan
 from ..queries import search_tiles
 from ..reducers import CLOUD_DISTANCE, Used
 from ..reducers.joining import Join

@@ -134,7 +134,7 @@ class Request:
 
     def plan(self, items: pystac.ItemCollection, bands: str | None = None) -> Plan:
         """Plan the cube."""
-        from ..plans import plan
+        from ..planning import plan
 
         names = [name for name in (bands or self.bands).replace(" ", "").split(",") if name]
         return plan(
