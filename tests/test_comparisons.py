@@ -113,7 +113,7 @@ def test_masks_that_see_the_same_are_read_together(small, small_items):
     recorder = Recorder()
     masks = {"a": eo.SCLMask(), "b": eo.SCLMask("strict"), "c": eo.SCLMask("cirrus").dilate(metres=60)}
     part = [item for item in small_items if item.datetime.month == 9]
-    eo.compare_masks(part, small.grid[:40, :40], masks, loader=recorder)
+    eo.compare_masks(part, small.grid[:40, 24:64], masks, loader=recorder)
     hrefs = [href for asset, href, _ in recorder.calls if asset == "scl"]
     assert len(hrefs) == len(set(hrefs)) > 0
 
