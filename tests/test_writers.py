@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import rioxarray  # noqa: F401
 import xarray as xr
 from rio_cogeo import cog_info, cog_validate
@@ -65,6 +66,28 @@ class TestCog:
         means = whole.reshape(whole.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3))
         np.testing.assert_allclose(small[310:400, 10:90], means[310:400, 10:90], atol=0.02)
         assert np.isnan(small[:290]).all()
+
+    def test_neighbours_are_subtracted_where_it_helps(self, world, items, best, tmp_path):
+        lean = eo.load(items, world.grid, bands=["red", "green"], dtype="uint16")
+        files = {
+            None: eo.write_cog(best, tmp_path / "steps.tif"),
+            "2": eo.write_cog(eo.composite(lean, eo.Median()), tmp_path / "whole.tif"),
+            "3": eo.write_cog(eo.ndvi(eo.composite(eo.load(items, world.grid, bands=["red", "nir"]), eo.Mean())),
+                              tmp_path / "ndvi.tif"),
+        }  # fmt: skip
+        for predictor, path in files.items():
+            with rasterio.open(path) as file:
+                assert file.tags(ns="IMAGE_STRUCTURE").get("PREDICTOR") == predictor, path
+
+    @pytest.mark.real
+    @pytest.mark.parametrize("how", ["Median", "Medoid"])
+    def test_reflectance_is_smaller_without(self, real, tmp_path, how):
+        found = eo.search(real / "l2a_33T_2023-08")
+        grid = eo.grid_for("MGRS-33TWM", crs="EPSG:32633", resolution=120)
+        cube = eo.load(found, grid, bands=["red", "nir"], mask=eo.SCLMask())
+        path = eo.write_cog(eo.composite(cube, getattr(eo, how)()).isel(band=slice(2)), tmp_path / "a.tif")
+        rasterio.shutil.copy(path, tmp_path / "b.tif", driver="COG", compress="DEFLATE", predictor="YES")
+        assert path.stat().st_size < 0.9 * (tmp_path / "b.tif").stat().st_size
 
     def test_lean(self, world, items, tmp_path):
         lean = eo.load(items, world.grid, bands=["red"], mask=eo.SCLMask(), dtype="uint16")
