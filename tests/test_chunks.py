@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from itertools import accumulate
 
+import numpy as np
+import rasterio
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 import eocube as eo
+from eocube import plans
 from eocube.chunks import pieces, starts
 
 ORIGINS = st.dictionaries(st.integers(-12_000, 60_000), st.integers(1, 50), max_size=8)
@@ -57,3 +61,28 @@ def test_coarser_grids_lie_on_the_lattice_too(small, small_items):
         grid = GeoBox.from_bbox(box, resolution=step, anchor="floating")
         plan = eo.plan(small_items, grid, bands=["red"])
         assert bool(plan._origins[0]) is known, step
+
+
+def test_pixels_do_not_depend_on_where_blocks_are_cut(world, items, monkeypatch, tmp_path):
+    """Several tiles beside each other make blocks of uneven sizes: read, masked, reduced and written alike."""
+    mask = eo.SCLMask().dilate(metres=60)
+    bands = ["red", "nir"]
+    whole = eo.composite(eo.load(items, world.grid, bands=bands, mask=mask), eo.Median()).compute()
+    monkeypatch.setattr(plans, "starts", lambda *_: (-10, 37, 90))
+    plan = eo.plan(items, world.grid, bands=bands, mask=mask, chunk=256)
+    assert plan.chunks == ((37, 53, 102), (37, 53, 186))
+    best = eo.composite(eo.load(plan), eo.Median())
+    assert best.chunks[1:] == plan.chunks
+    np.testing.assert_array_equal(best.compute(), whole)
+    with eo.progress(plan, bar=False) as run:
+        eo.write_cog(best, tmp_path / "best.tif")
+    assert (run.report.windows, run.report.total, run.report.again) == (9, 9, 0)
+    with rasterio.open(tmp_path / "best.tif") as file:
+        np.testing.assert_array_equal(file.read(), whole)
+    with eo.progress(plan, bar=False) as run:
+        eo.write_zarr(best, tmp_path / "best.zarr")
+    assert (run.report.windows, run.report.again) == (9, 0)
+    np.testing.assert_array_equal(xr.open_zarr(tmp_path / "best.zarr").eocube.sel(band=bands), whole.sel(band=bands))
+    field = {"all": world.grid.extent.buffer(-200)}
+    means = [eo.timeseries(one, field, of=eo.ndvi)["mean"] for one in (plan, eo.load(plan))]
+    np.testing.assert_allclose(means[0], means[1], rtol=1e-6)
