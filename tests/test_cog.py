@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,6 +19,7 @@ from rasterio.enums import Resampling
 from eocube.loaders import Source, tiffs
 from eocube.loaders import headers as kept
 from eocube.loaders.cog import CogLoader
+from eocube.loaders.ranges import Unreadable
 from eocube.loaders.rio import RioLoader
 
 CRS = "EPSG:32633"
@@ -274,6 +276,32 @@ def test_threads(tif):
         found = list(pool.map(lambda top: OWN([source(path)] * 3, box(0, 10 * top, 100, 410)), tops))
     for top, block in zip(tops, found, strict=True):
         np.testing.assert_array_equal(block, np.broadcast_to(values[top : top + 100], block.shape))
+
+
+def test_a_header_is_read_once_by_all_threads(tif, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "_KEPT", kept._Kept())
+    read, calls = kept._read, []
+
+    def slow(place, source):
+        calls.append(source.href)
+        time.sleep(0.1)
+        return read(place, source)
+
+    def fails(number):
+        with pytest.raises(Unreadable, match="No such file"):
+            kept.header(missing)
+        return number
+
+    monkeypatch.setattr(kept, "_read", slow)
+    missing = source(tmp_path / "none.tif")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(kept.header, [source(tif[0])] * 8))
+        assert len(list(pool.map(fails, range(8)))) == 8
+    assert calls == [str(tif[0])]
+    assert len({id(one.found) for one in found}) == 1
+    assert kept._KEPT.coming == {}
+    write(tmp_path / "none.tif")
+    assert kept.header(missing).tiff.size > 0  # what failed once is tried again
 
 
 def test_headers_kept_are_bounded(tif, monkeypatch):

@@ -1,4 +1,4 @@
-"""Headers of files, read once and kept by the process."""
+"""Headers of files: read once, for all threads of a process."""
 
 from __future__ import annotations
 
@@ -75,6 +75,17 @@ class _Kept:
             while len(self.found) > _MOST or (self.nbytes > _MOST_BYTES and len(self.found) > 1):
                 self.nbytes -= _size(self.found.popitem(last=False)[1][1])
 
+    def begin(self, key: str) -> tuple[Future[Header], bool]:
+        """Return the header that is to come, and whether it is the caller who has to read it."""
+        with self.lock:
+            begun = key not in self.coming
+            return self.coming.setdefault(key, Future()), begun
+
+    def end(self, key: str) -> None:
+        """Forget what was to come: it has."""
+        with self.lock:
+            self.coming.pop(key, None)
+
     def drop(self, key: str) -> None:
         with self.lock:
             if key in self.found:
@@ -120,11 +131,27 @@ def header(source: Source) -> Header:
     # Files on the disk change, and asking costs nothing. Remote ones are checked with each answer.
     if kept and (isinstance(place, RemoteFile) or place.version() == kept[0]):
         return Header(place, *kept, kept=True)
-    if isinstance(place, LocalFile):
-        place.version()
-    tiff, version = _read(place, source)
-    _KEPT.put(key, version, tiff)
-    return Header(place, version, tiff)
+    future, begun = _KEPT.begin(key)
+    if begun:
+        _bring(future, source)
+    return future.result()
+
+
+def _bring(future: Future[Header], source: Source) -> None:
+    """Read a header for all who wait for it."""
+    kept, key = _KEPT, unsigned(source.href)
+    try:
+        place = _place(source)
+        if isinstance(place, LocalFile):
+            place.version()
+        tiff, version = _read(place, source)
+        kept.put(key, version, tiff)
+    except BaseException as error:
+        kept.end(key)
+        future.set_exception(error)
+    else:
+        kept.end(key)
+        future.set_result(Header(place, version, tiff))
 
 
 def still_so(source: Source, header: Header) -> bool:
@@ -186,15 +213,11 @@ def _same(one: Tiff, two: Tiff) -> bool:
 def header_later(source: Source) -> Future[Header] | None:
     """Ask for the header of a remote file that is not known yet; None for the others."""
     key = unsigned(source.href)
-    kept = _KEPT
-    if "://" not in source.href or kept.get(key) is not None:
+    if "://" not in source.href or _KEPT.get(key) is not None:
         return None
-    with kept.lock:
-        if key not in kept.coming:
-            kept.coming[key] = future = submit(header, source)
-        else:
-            return kept.coming[key]
-    future.add_done_callback(lambda _: kept.coming.pop(key, None))
+    future, begun = _KEPT.begin(key)
+    if begun:
+        submit(_bring, future, source)
     return future
 
 
