@@ -146,7 +146,7 @@ def _bring(future: Future[Header], source: Source) -> None:
             place.version()
         tiff, version = _read(place, source)
         kept.put(key, version, tiff)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - all who wait are told
         kept.end(key)
         future.set_exception(error)
     else:
