@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -267,6 +268,47 @@ def test_a_file_that_is_written_anew_is_read_anew(tmp_path):
     for seed in range(3):
         values = write(path, seed=seed, shape=(100 + seed, 90))
         np.testing.assert_array_equal(OWN([source(path)], box(rows=100, columns=90))[0], values[:100])
+
+
+def test_a_file_replaced_while_its_header_is_read_is_read_again(tmp_path, monkeypatch):
+    """Who joins a reading under way may be given a header that is of the file before."""
+    monkeypatch.setattr(kept, "_KEPT", kept._Kept())
+    read, begun, go = kept._read, threading.Event(), threading.Event()
+
+    def slow(place, source):
+        found = read(place, source)
+        if not begun.is_set():
+            begun.set()
+            assert go.wait(20)
+        return found
+
+    monkeypatch.setattr(kept, "_read", slow)
+    path = tmp_path / "B04.tif"
+    write(path)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(kept.header, source(path))
+        assert begun.wait(20)
+        write(tmp_path / "new.tif", seed=1)
+        (tmp_path / "new.tif").replace(path)
+        second = pool.submit(OWN, [source(path)], box())
+        time.sleep(0.2)
+        go.set()
+        first.result()
+    with rasterio.open(path) as file:
+        np.testing.assert_array_equal(second.result()[0], file.read(1)[:40, :50])
+
+
+def test_a_header_that_cannot_be_asked_for_is_waited_for_by_nobody(monkeypatch):
+    monkeypatch.setattr(kept, "_KEPT", kept._Kept())
+
+    def ended(*_):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(kept, "submit", ended)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="cannot schedule"):
+            kept.header_later(source("https://example.com/B04.tif"))
+    assert kept._KEPT.coming == {}
 
 
 def test_threads(tif):

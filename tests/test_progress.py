@@ -54,7 +54,7 @@ def test_bytes_are_those_of_the_files(small, small_items):
     made = eo.plan([item], small.grid[:, 40:], bands="red")
     path = Path(item.assets["red"].href.removeprefix("file://"))
     cube = eo.load(made)
-    assert cube.data.npartitions == 1  # two tasks that begin at once may both read the header
+    assert cube.data.npartitions == 1
     with eo.progress(bar=False) as run:
         cube.compute(scheduler="threads")
     size = path.stat().st_size

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 
 import dask
 import numpy as np
@@ -14,6 +15,7 @@ from benchmarks.metadata import item, outline_of, region, region_items
 from dask._task_spec import Alias, DataNode
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
 
 import eocube as eo
 from eocube.costs import task_bytes
@@ -151,6 +153,36 @@ def test_blocks_are_counted_as_a_reader_meets_them(top, left, rows, columns, chu
     assert found.decoded == pytest.approx(decoded / 1e6)
     assert found.classes == pytest.approx(classes / 1e6, rel=1e-6)
     assert found.values == pytest.approx(2 * plan.grid.shape[0] * plan.grid.shape[1] / 1e6)
+
+
+def test_classes_are_never_counted_as_overviews():
+    """A band of 20 m and SCL share a grid: the one has overviews that serve, the other's do not."""
+    grid = tile_grid("31UFR")
+    grid = GeoBox((1000, 1000), grid.affine * grid.affine.scale(8), grid.crs)
+    records = records_of("31UFR", 2)
+    for record in records:
+        record["assets"]["swir16"] = {**record["assets"]["scl"], "href": "https://example.com/swir16.tif"}
+    alone = [counts_of(eo.plan(records, grid, bands=[band])) for band in ("swir16", "scl")]
+    both = counts_of(eo.plan(records, grid, bands=["swir16"], mask=eo.SCLMask()))
+    assert both.bytes == pytest.approx(sum(one.bytes for one in alone))
+    assert both.classes > 3 * both.decoded
+
+
+def test_files_in_another_zone_are_not_taken_to_be_aligned():
+    """Their blocks lie anywhere under the chunks: against the blocks that each chunk's outline meets."""
+    tile = tile_grid("31UFR")
+    centre = tile[4000:7000, 4000:7000].to_crs("EPSG:32632")
+    grid = GeoBox.from_bbox(centre.extent.boundingbox, resolution=10)
+    plan = eo.plan(records_of("31UFR", 1), grid, bands=["red"], chunk=1024)
+    met = 0
+    rows, columns = (np.cumsum((0, *sizes)) for sizes in plan.chunks)
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
+            window = plan.grid[top:bottom, left:right].extent.to_crs(tile.crs).geom
+            for y, x in np.ndindex(-(-10_980 // BLOCK), -(-10_980 // BLOCK)):
+                block = tile[y * BLOCK : (y + 1) * BLOCK, x * BLOCK : (x + 1) * BLOCK]
+                met += block.extent.geom.intersects(window) * int(np.prod(block.shape))
+    assert counts_of(plan).decoded == pytest.approx(met / 1e6, rel=0.35)
 
 
 def test_the_model_counts_what_it_has_coefficients_for(small, small_items):

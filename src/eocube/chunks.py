@@ -52,8 +52,8 @@ def sized(made: Plan, *, fixed: bool) -> Plan:
 def starts(origins: Counter[int], size: int, chunk: int) -> tuple[int, ...]:
     """Return where along an axis blocks begin to be counted anew, each time from the corner of a tile.
 
-    The lattice of a tile holds until the next tile begins. That of the most files comes first; others
-    are left out where they would last less than :data:`_LASTS` chunks.
+    The lattice of a tile holds until the next tile begins. That of the most files always stays; others are
+    left out where they would last less than :data:`_LASTS` chunks.
 
     Parameters
     ----------

@@ -61,7 +61,13 @@ class Counts:
 
 def counts_of(plan: Plan, *, reduced: bool = True) -> Counts:
     """Return what a plan's tasks will do, block by block of its files, without looking at them."""
-    cut = plan.cut(plan.chunk_reduced if reduced else plan.chunk)
+    chunk = plan.chunk_reduced if reduced else plan.chunk
+    known: dict[int, Counts] = plan.__dict__.setdefault("_counts", {})
+    return known.get(chunk) or known.setdefault(chunk, _counted(plan, chunk))
+
+
+def _counted(plan: Plan, chunk: int) -> Counts:
+    cut = plan.cut(chunk)
     edges = [np.cumsum((0, *sizes)) for sizes in cut]
     pairs = [(g, o) for own, outlines in zip(plan.scenes, plan.outlines, strict=True)
              for g, o in zip(own.granules, outlines, strict=True)]  # fmt: skip
@@ -77,7 +83,7 @@ def counts_of(plan: Plan, *, reduced: bool = True) -> Counts:
         for band, source in granule.every_source.items():
             own = source.grid
             native = float(own.affine.a) if own is not None else BANDS[band].resolution
-            key = id(own), native
+            key = id(own), native, source.overviews
             if key not in known:
                 known[key] = _Cover.of(own, native, plan.grid, edges, overviews=source.overviews)
             cover, kind = known[key], BANDS[band].kind
@@ -100,7 +106,7 @@ def counts_of(plan: Plan, *, reduced: bool = True) -> Counts:
 class _Cover:
     """Which pixels of a file the blocks under each row and column of windows hold.
 
-    ``rows[i]``, ``columns[j]``: first and one past last pixel, whole blocks of the file, for a window.
+    ``rows[i]``, ``columns[j]``: first and one past last pixel for a window.
     """
 
     rows: NDArray[Any]
@@ -110,11 +116,16 @@ class _Cover:
     def of(
         cls, file: GeoBox | None, native: float, grid: GeoBox, edges: list[NDArray[Any]], *, overviews: bool
     ) -> _Cover:
-        """Lay the windows over a file; one in another CRS as if it began where the grid does."""
-        pixel = abs(float(grid.affine.a)) * (1.0 if grid.crs is None or grid.crs.projected else 111_320.0)
-        step = (
-            max(native, 2 ** math.floor(math.log2(max(pixel / native, 1))) * native) if overviews else native
-        )
+        """Lay the windows over a file.
+
+        How they lie on one in another CRS is not known: on average a window touches a block more, in each
+        direction, than fit into it.
+        """
+        metre = 1.0 if grid.crs is None or grid.crs.projected else 111_320.0
+        pixels = [abs(float(size)) * metre for size in (grid.affine.e, grid.affine.a)]
+        step = native
+        if overviews:
+            step *= 2 ** math.floor(math.log2(max(min(pixels) / native, 1)))
         same = file is not None and file.crs == grid.crs
         sizes = (math.inf, math.inf)
         offsets = (0.0, 0.0)
@@ -124,15 +135,14 @@ class _Cover:
             a, b = grid.affine, file.affine
             offsets = ((a.f - b.f) / b.e * native / step, (a.c - b.c) / b.a * native / step)
         found = []
-        for own, offset, whole in zip(edges, offsets, sizes, strict=True):
+        for own, pixel, offset, whole in zip(edges, pixels, offsets, sizes, strict=True):
             at = own * pixel / step + offset
-            first = np.floor(at[:-1] / BLOCK + 1e-9) * BLOCK
-            last = np.ceil(at[1:] / BLOCK - 1e-9) * BLOCK
-            # Where the file begins is known in its own CRS alone; it is never wider than it is.
-            found.append(
-                np.stack([first.clip(0, whole), last.clip(0, whole)] if same
-                         else [first, np.minimum(last, first + whole)])
-            )  # fmt: skip
+            if same:
+                first = np.floor(at[:-1] / BLOCK + 1e-9) * BLOCK
+                last = np.ceil(at[1:] / BLOCK - 1e-9) * BLOCK
+                found.append(np.stack([first.clip(0, whole), last.clip(0, whole)]))
+            else:  # where it begins is not known, but that it is no wider than it is
+                found.append(np.stack([at[:-1], np.minimum(at[1:] + BLOCK, at[:-1] + whole)]))
         return cls(*found)
 
     def within(self, top: int, bottom: int, left: int, right: int) -> tuple[float, float, float]:

@@ -100,8 +100,7 @@ def estimate_of(
     for name, value in (("price", price), ("latency", latency)):
         if value is not None and not (value >= 0 and math.isfinite(value)):
             raise InputError(f"{name}={value!r} is not one: give a number, 0 or more.")
-    known: dict[bool, Counts] = plan.__dict__.setdefault("_counts", {})
-    counts = known.get(reduced) or known.setdefault(reduced, counts_of(plan, reduced=reduced))
+    counts = counts_of(plan, reduced=reduced)
     remote = counts.remote > 0
     wait = (0.03 if remote else 0.0) if latency is None else latency
     work = core_seconds(counts)

@@ -19,9 +19,7 @@ from .chunks import pieces, starts
 from .codes import Coding
 from .costs import Cost, cost_of
 from .descriptions import as_html, as_text
-from .errors import (
-    ItemsError,
-)
+from .errors import ItemsError
 from .grids import aligned
 from .loaders.base import Loader, Resampling
 from .masks.algebra import Need, need, reach_for

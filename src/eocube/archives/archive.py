@@ -37,6 +37,7 @@ _PLANNED = {
 }  # fmt: skip
 """What the ledger will say of a cell when it is begun."""
 
+
 class Archive:
     """A cloud-free archive of MGRS cells: planned, made cell by cell, resumed, watched.
 

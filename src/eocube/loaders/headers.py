@@ -6,7 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -134,7 +134,9 @@ def header(source: Source) -> Header:
     future, begun = _KEPT.begin(key)
     if begun:
         _bring(future, source)
-    return future.result()
+        return future.result()
+    # It was begun before this call: a file that was replaced meanwhile is not one that changes under us.
+    return replace(future.result(), kept=True)
 
 
 def _bring(future: Future[Header], source: Source) -> None:
@@ -217,7 +219,12 @@ def header_later(source: Source) -> Future[Header] | None:
         return None
     future, begun = _KEPT.begin(key)
     if begun:
-        submit(_bring, future, source)
+        try:
+            submit(_bring, future, source)
+        except BaseException as error:  # no more threads, or the interpreter ends
+            _KEPT.end(key)
+            future.set_exception(error)
+            raise
     return future
 
 
