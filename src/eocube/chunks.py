@@ -71,8 +71,8 @@ def starts(origins: Counter[int], size: int, chunk: int) -> tuple[int, ...]:
     return tuple(sorted(kept)) or (0,)
 
 
-def pieces(size: int, chunk: int, starts: Sequence[int]) -> tuple[int, ...]:
-    """Cut a length at multiples of the chunk, counted from each start until the next.
+def pieces(size: int, chunk: int, begun: Sequence[int]) -> tuple[int, ...]:
+    """Cut a length at multiples of the chunk, counted from where each lattice is begun until the next.
 
     Examples
     --------
@@ -81,8 +81,8 @@ def pieces(size: int, chunk: int, starts: Sequence[int]) -> tuple[int, ...]:
     >>> pieces(5000, 1024, [-24, 2500])
     (1000, 1024, 476, 1024, 1024, 452)
     """
-    first = starts[0] % chunk - chunk  # the lattice of the first one begins before it
+    first = begun[0] % chunk - chunk  # the lattice of the first one begins before it
     edges = {0, size}
-    for start, stop in pairwise((first, *starts[1:], size)):
+    for start, stop in pairwise((first, *begun[1:], size)):
         edges |= {edge for edge in range(start, stop, chunk) if 0 < edge < size}
     return tuple(high - low for low, high in pairwise(sorted(edges)))

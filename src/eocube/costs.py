@@ -12,7 +12,7 @@ import shapely
 
 from .counts import counts_of, spans_of
 from .errors import InputError
-from .grids import nests
+from .grids import metres_of, nests
 from .loaders.base import WINDOW
 from .sentinel2 import BANDS
 
@@ -76,10 +76,9 @@ def cost_of(plan: Plan) -> Cost:
     """Return what computing the whole plan once will read and take."""
     need = plan.need
     files = sum(len(granule.every_source) for own in plan.used for granule in own)
-    read = counts_of(plan, reduced=False).bytes
-    rows, columns = plan.chunks
+    counts = counts_of(plan, reduced=False)
     rim = 0 if need is None else math.ceil(need.reach / need.resolution)
-    return Cost(files, read, len(rows) * len(columns), task_bytes(plan, plan.chunk), rim)
+    return Cost(files, counts.bytes, counts.tasks, task_bytes(plan, plan.chunk), rim)
 
 
 def task_bytes(plan: Plan, chunk: int, *, reduced: bool = False) -> float:
@@ -137,13 +136,8 @@ def _window_bytes(plan: Plan, pixels: int) -> float:
     for granule in (granule for own in plan.used for granule in own):
         for source in granule.every_source.values():
             if source.grid is not None and not source.overviews:
-                finest = max(finest, pixel * _metres(plan) ** 2 / source.grid.affine.a**2)
+                finest = max(finest, pixel * metres_of(plan.grid) ** 2 / source.grid.affine.a**2)
     return min(pixels * finest, float(WINDOW))
-
-
-def _metres(plan: Plan) -> float:
-    """Return the metres of a unit of the grid's CRS."""
-    return 1.0 if plan.grid.crs is not None and plan.grid.crs.projected else 111_320.0
 
 
 def _same_lattice(plan: Plan) -> bool:

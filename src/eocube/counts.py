@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from .grids import metres_of
 from .sentinel2 import BANDS
 
 if TYPE_CHECKING:
@@ -121,8 +122,7 @@ class _Cover:
         How they lie on one in another CRS is not known: on average a window touches a block more, in each
         direction, than fit into it.
         """
-        metre = 1.0 if grid.crs is None or grid.crs.projected else 111_320.0
-        pixels = [abs(float(size)) * metre for size in (grid.affine.e, grid.affine.a)]
+        pixels = [abs(float(size)) * metres_of(grid) for size in (grid.affine.e, grid.affine.a)]
         step = native
         if overviews:
             step *= 2 ** math.floor(math.log2(max(min(pixels) / native, 1)))

@@ -31,9 +31,9 @@ def lines_of(plan: Plan) -> list[tuple[str, str]]:
     memory = f"about {cost.task_bytes / 1e6:,.0f} MB per task"
     if plan.chunk_reduced != plan.chunk:
         size = plan.chunk_reduced
-        tasks = len(plan.cut(size)[0]) * len(plan.cut(size)[1])
-        blocks += f"; composites {tasks} of {min(size, columns)} x {min(size, rows)} px"
-        read += f", composites {bytes_of(counts_of(plan).bytes)}"
+        counts = counts_of(plan)
+        blocks += f"; composites {counts.tasks} of {min(size, columns)} x {min(size, rows)} px"
+        read += f", composites {bytes_of(counts.bytes)}"
         memory += f", composites {task_bytes(plan, size, reduced=True) / 1e6:,.0f} MB"
     found = [
         ("scenes", f"{len(plan.scenes)} from {granules} Items"),

@@ -130,7 +130,7 @@ def _cores(cores: int | None) -> int:
     if cores is None:
         client = current_client()
         if client is not None and client.status == "running" and not client.asynchronous:
-                return max(1, int(sum(client.nthreads().values())))
+            return max(1, int(sum(client.nthreads().values())))
         return available_cores()
     if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
         raise InputError(f"cores={cores!r} is not a number of cores: give a whole number above 0.")

@@ -135,6 +135,11 @@ def _shared_grid(code: str, rows: int, columns: int, *transform: float) -> GeoBo
     return GeoBox((rows, columns), Affine(*transform), code)
 
 
+def metres_of(grid: GeoBox) -> float:
+    """Return the metres of a unit of the grid's CRS; of a degree those along a meridian."""
+    return 1.0 if crs_of(grid).projected else 111_320.0
+
+
 def nests(src: GeoBox, dst: GeoBox) -> bool:
     """Whether the output shares the file's lattice, or each of its pixels lies within one."""
     ratio = src.affine.a / dst.affine.a

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from .areas import LONLAT, lonlat
 from .errors import NoItemsError
-from .grids import crs_of, is_utm
+from .grids import crs_of, is_utm, metres_of
 from .scenes import Scene, SceneTable
 
 if TYPE_CHECKING:
@@ -107,5 +107,4 @@ def mask_resolution(native: float, grid: GeoBox) -> float:
     if is_utm(grid.crs):
         return max(native, pixel)
     # By the CRS alone, not by the place: parts of a grid must come to the same pixel.
-    metres = pixel * 111_320 if crs_of(grid).geographic else pixel
-    return native * 2.0 ** max(0, math.floor(math.log2(metres / native)))
+    return native * 2.0 ** max(0, math.floor(math.log2(pixel * metres_of(grid) / native)))
